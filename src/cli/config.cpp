@@ -1,0 +1,203 @@
+#include "cli/config.hpp"
+
+#include "cli/version.hpp"
+
+#include <CLI/CLI.hpp>
+#include <toml++/toml.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+namespace awm::cli {
+namespace {
+
+constexpr int usage_error = 2;
+
+/// A key of the configuration file: the flag that has precedence over it, and how its value is taken.
+struct file_key {
+  std::string name;
+  CLI::Option* flag;
+  /// False when the value has the wrong type or is not allowed.
+  std::function<bool(const toml::node& value)> take;
+  std::string allowed;
+};
+
+std::function<bool(const toml::node&)> into(std::string& target) {
+  return [&target](const toml::node& value) {
+    const auto text = value.value<std::string>();
+    if (text) target = *text;
+    return text && !text->empty();
+  };
+}
+
+const std::vector<std::string>& log_levels() {
+  static const std::vector<std::string> levels{"trace", "debug", "info", "warn", "error", "off"};
+  return levels;
+}
+
+bool take_sampling(const toml::node& value, worker::sampling_table& table) {
+  const auto* const rows = value.as_table();
+  if (rows == nullptr) return false;
+  for (const auto& [pattern, word] : *rows) {
+    const auto support = worker::parse_sampling_support(word.value_or(std::string_view{}));
+    if (!support) return false;
+    table.insert_or_assign(std::string(pattern.str()), *support);
+  }
+  return true;
+}
+
+std::string text_of(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&text](const auto& value) { text << value; });
+  return text.str();
+}
+
+/// What is wrong with the file, or nothing.
+std::optional<std::string> read_file(const std::string& path, const std::vector<file_key>& keys) {
+  toml::table file;
+  try {
+    file = toml::parse_file(path);
+  } catch (const toml::parse_error& error) {
+    std::ostringstream text;
+    text << path << ":" << error.source().begin.line << ": " << error.description();
+    return text.str();
+  }
+  for (const auto& [name, value] : file) {
+    const auto known = std::find_if(keys.begin(), keys.end(), [&](const auto& key) { return key.name == name.str(); });
+    const auto line = path + ":" + std::to_string(value.source().begin.line) + ": ";
+    if (known == keys.end()) {
+      std::string names;
+      for (const auto& key : keys) names += (names.empty() ? "" : ", ") + key.name;
+      return line + "unknown key \"" + std::string(name.str()) + "\". Known keys: " + names;
+    }
+    if (known->flag != nullptr && known->flag->count() > 0) continue;
+    if (!known->take(value)) return line + known->name + " = " + text_of(value) + ": give " + known->allowed;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+config read_config(int argc, char** argv, int& exit_code) {
+  config result;
+  std::string file;
+  CLI::App app(
+      "Runs many Claude Code workers side by side. Without a subcommand it is an MCP server on stdin and stdout, for "
+      "Claude Code "
+      "and other MCP clients:\n\n  claude mcp add workers -- async-worker-manager --log-dir ~/worker-logs\n\n"
+      "Every flag can also be set by the environment variable in brackets, and by a key of the TOML file given with "
+      "--config "
+      "(the flag's name with _ for -). Flags count before the environment, and that before the file. The file may also "
+      "hold a table "
+      "[sampling] that says which models take temperature, top_p and top_k: pattern = \"none\", \"one\", "
+      "\"one_without_thinking\" or \"both\".",
+      "async-worker-manager");
+  app.set_version_flag("--version", std::string("async-worker-manager ") + version);
+  app.get_formatter()->column_width(42);
+  auto* const claude = app.add_option("--claude", result.claude, "The Claude Code CLI: a path, or a name in PATH")
+                           ->envname("AWM_CLAUDE")
+                           ->capture_default_str()
+                           ->type_name("PATH");
+  auto* const log_dir = app.add_option("--log-dir", result.log_dir,
+                                       "Where transcripts go, one worker-{id}.json each; created with mode 0700")
+                            ->envname("AWM_LOG_DIR")
+                            ->capture_default_str()
+                            ->type_name("DIR");
+  auto* const max_workers =
+      app.add_option("--max-workers", result.max_workers,
+                     "How many workers run at once; further ones wait in a queue. Default: as many as the "
+                     "memory holds at 256 MiB each")
+          ->envname("AWM_MAX_WORKERS")
+          ->check(CLI::Range(1, 100000))
+          ->type_name("N");
+  auto* const log_level = app.add_option("--log-level", result.log_level, "What is logged to stderr")
+                              ->envname("AWM_LOG_LEVEL")
+                              ->check(CLI::IsMember(log_levels()))
+                              ->capture_default_str()
+                              ->type_name("LEVEL");
+  auto* const default_model =
+      app.add_option("--default-model", result.default_model, "The model of workers that name none")
+          ->envname("AWM_DEFAULT_MODEL")
+          ->capture_default_str()
+          ->type_name("MODEL");
+  auto* const sampling_model =
+      app.add_option("--sampling-model", result.sampling_model,
+                     "The model of workers with sampling options (temperature, top_p, top_k) that name none")
+          ->envname("AWM_SAMPLING_MODEL")
+          ->capture_default_str()
+          ->type_name("MODEL");
+  app.add_option("--config", file, "A TOML file with the settings above")->envname("AWM_CONFIG")->type_name("FILE");
+  app.add_subcommand("serve", "The MCP server on stdin and stdout; the same as no subcommand")->fallthrough();
+  app.require_subcommand(0, 1);
+
+  exit_code = -1;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    exit_code = app.exit(error) == 0 ? 0 : usage_error;
+    return result;
+  }
+  if (result.log_dir.empty()) {
+    std::cerr << "--log-dir is empty: give the directory for the transcripts\n";
+    exit_code = usage_error;
+    return result;
+  }
+  if (file.empty()) return result;
+  if (std::error_code ignored; !std::filesystem::is_regular_file(file, ignored)) {
+    std::cerr << "--config " << file << ": there is no such file\n";
+    exit_code = usage_error;
+    return result;
+  }
+  const std::vector<file_key> keys{
+      {"claude", claude, into(result.claude), "a path or a name in PATH"},
+      {"log_dir", log_dir,
+       [&result](const toml::node& value) {
+         const auto text = value.value<std::string>();
+         if (text) result.log_dir = *text;
+         return text && !text->empty();
+       },
+       "a directory"},
+      {"max_workers", max_workers,
+       [&result](const toml::node& value) {
+         const auto number = value.value_exact<std::int64_t>().value_or(0);
+         if (number > 0) result.max_workers = static_cast<std::size_t>(number);
+         return number > 0;
+       },
+       "a number of at least 1"},
+      {"log_level", log_level,
+       [&result](const toml::node& value) {
+         const auto text = value.value_or(std::string{});
+         const auto& levels = log_levels();
+         if (std::find(levels.begin(), levels.end(), text) == levels.end()) return false;
+         result.log_level = text;
+         return true;
+       },
+       "trace, debug, info, warn, error or off"},
+      {"default_model", default_model, into(result.default_model), "a model's name"},
+      {"sampling_model", sampling_model, into(result.sampling_model), "a model's name"},
+      {"sampling", nullptr, [&result](const toml::node& value) { return take_sampling(value, result.sampling); },
+       "a table of model pattern = \"none\", \"one\", \"one_without_thinking\" or \"both\""}};
+  if (const auto problem = read_file(file, keys)) {
+    std::cerr << *problem << "\n";
+    exit_code = usage_error;
+  }
+  return result;
+}
+
+std::size_t workers_that_fit() {
+  constexpr std::size_t memory_per_worker = std::size_t{256} * 1024 * 1024;
+  constexpr std::size_t least = 4;
+  const auto pages = ::sysconf(_SC_PHYS_PAGES);
+  const auto page = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page <= 0) return least;
+  const auto memory = static_cast<std::size_t>(pages) * static_cast<std::size_t>(page);
+  return std::max(least, memory / 5 * 4 / memory_per_worker);
+}
+
+}  // namespace awm::cli

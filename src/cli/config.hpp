@@ -1,0 +1,32 @@
+#pragma once
+
+#include "worker/models.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+namespace awm::cli {
+
+/// What the program was told: by flags, else by the environment, else by the configuration file, else these.
+struct config {
+  /// A path, or a name to be found in PATH.
+  std::string claude = "claude";
+  std::filesystem::path log_dir = "logs";
+  std::size_t max_workers = 0;  ///< 0: as many as the memory holds, see `workers_that_fit`
+  std::string log_level = "info";
+  std::string default_model = "sonnet";
+  std::string sampling_model = "claude-sonnet-4-5";
+  worker::sampling_table sampling;
+};
+
+/// Reads the command line. `--help` and `--version` are printed and end the program with 0; what is wrong is printed,
+/// with the name, the value and the fix, and ends it with 2: then `exit_code` is set and the configuration is not to be
+/// used.
+config read_config(int argc, char** argv, int& exit_code);
+
+/// How many workers the machine's memory holds: 256 MiB each, which leaves room for what a busy one and its tools use
+/// (98 to 110 MiB measured without tools), of four fifths of the memory; at least 4.
+std::size_t workers_that_fit();
+
+}  // namespace awm::cli

@@ -1,0 +1,192 @@
+#include "cli/serve.hpp"
+
+#include "cli/version.hpp"
+#include "coro/clock.hpp"
+#include "coro/task_group.hpp"
+#include "manager/manager.hpp"
+#include "mcp/session.hpp"
+#include "mcp/stdio_transport.hpp"
+#include "tools/server.hpp"
+#include "worker/last_watch.hpp"
+
+#include <asio/signal_set.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <span>
+#include <utility>
+
+namespace awm::cli {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+// Claude Code sends SIGINT, SIGTERM after 100 ms, and SIGKILL after 400 more. The manager takes up to 40 ms for its
+// files.
+constexpr auto patience_with_client = 20ms;
+constexpr auto patience_with_workers = 20ms;
+// The CLI ends within 0.2 s of a SIGINT when the machine is idle; 2.1.329 was seen to take 3 s.
+constexpr auto patience_of_last_watch = 5s;
+
+constexpr int exit_cannot_start = 2;
+
+/// The absolute path of the program, or an empty one when there is none.
+fs::path find_program(const std::string& name, const worker::files& files, const worker::environment& environment) {
+  if (name.find('/') != std::string::npos) {
+    const auto path = fs::absolute(name);
+    return files.is_executable(path) ? path : fs::path{};
+  }
+  std::string_view folders = worker::value_of(environment, "PATH");
+  while (!folders.empty()) {
+    const auto colon = folders.find(':');
+    const auto path = fs::absolute(fs::path(folders.substr(0, colon)) / name);
+    if (files.is_executable(path)) return path;
+    folders.remove_prefix(colon == std::string_view::npos ? folders.size() : colon + 1);
+  }
+  return {};
+}
+
+worker::environment own_environment() {
+  std::vector<std::string> assignments;
+  for (char** variable = ::environ; variable != nullptr && *variable != nullptr; ++variable) {
+    assignments.emplace_back(*variable);
+  }
+  return worker::environment_from(assignments);
+}
+
+manager::manager_config manager_settings(const config& settings, const worker::files& files) {
+  manager::manager_config result;
+  result.environment = own_environment();
+  result.claude_name = settings.claude;
+  result.claude = find_program(settings.claude, files, result.environment);
+  result.log_dir = fs::absolute(settings.log_dir).lexically_normal();
+  result.max_workers = settings.max_workers > 0 ? settings.max_workers : workers_that_fit();
+  result.launch = {settings.default_model, settings.sampling_model, settings.sampling};
+  result.cwd = fs::current_path();
+  result.as_root = ::geteuid() == 0;
+  return result;
+}
+
+/// True in a process that was started by a worker.
+bool is_inside_worker(const worker::environment& environment) {
+  const auto text = worker::value_of(environment, worker::depth_variable);
+  int depth = 0;
+  std::from_chars(text.data(), text.data() + text.size(), depth);
+  return depth > 0;
+}
+
+/// A child that got descriptor 0, 1 or 2 for a pipe of its own would lose it.
+void open_standard_streams() {
+  while (true) {
+    const int fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd > 2 || fd < 0) {
+      if (fd > 2) ::close(fd);
+      return;
+    }
+  }
+}
+
+/// A worker takes five descriptors; the usual soft limit of 1024 would end at 200 workers.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// What the server consists of, and the order in which it ends.
+class service {
+ public:
+  explicit service(const config& settings)
+      : clock_(context_.get_executor()),
+        launcher_(context_.get_executor()),
+        manager_(context_.get_executor(), manager_settings(settings, files_), launcher_, clock_, files_),
+        server_(is_inside_worker(own_environment()) ? tools::make_empty_server(version)
+                                                    : tools::make_server(manager_, version)),
+        signals_(context_, SIGINT, SIGTERM),
+        last_resort_(clock_.make_timer()) {}
+
+  int run() {
+    auto stream = std::make_unique<mcp::stdio_transport>(context_.get_executor());
+    mcp::session session(*stream, server_);
+    coro::task_group tasks(context_.get_executor());
+    tasks.spawn(serve(session));
+    tasks.spawn(listen_for_signals(session));
+    context_.run();
+    const auto left = launcher_.running();
+    if (left.empty()) return EXIT_SUCCESS;
+    stream.reset();  // puts the standard streams back as they were
+    worker::keep_last_watch(left, patience_of_last_watch);
+    // Coroutines that wait for these children are still suspended: there is no orderly end for them in this process.
+    std::_Exit(EXIT_SUCCESS);
+  }
+
+ private:
+  asio::awaitable<void> serve(mcp::session& session) {
+    manager_.probe_cli();
+    std::function<void()> ending = [this, &session] { end_in_time(session); };
+    const auto outcome = co_await session.run(std::move(ending));
+    spdlog::info("the session ended: {}{}", mcp::to_string(outcome.reason),
+                 outcome.error ? " (" + outcome.error.message() + ")" : "");
+    last_resort_->disarm();
+    const auto deadline = clock_.now() + patience_with_workers;
+    const bool all_gone = co_await coro::wait_until(manager_.children_gone(), clock_, deadline);
+    if (all_gone) co_return;
+    spdlog::info("{} workers are still ending; a watch stays behind for them", launcher_.running().size());
+    context_.stop();
+  }
+
+  /// The workers are told at once; a client that does not read what is left must not hold up the end.
+  void end_in_time(mcp::session& session) {
+    signals_.cancel();
+    manager_.stop();
+    last_resort_->arm(clock_.now() + patience_with_client, [&session] { session.abort(); });
+  }
+
+  asio::awaitable<void> listen_for_signals(mcp::session& session) {
+    const auto [error, number] = co_await signals_.async_wait(coro::as_value);
+    if (error) co_return;
+    spdlog::info("received signal {}", number);
+    session.shutdown();
+  }
+
+  asio::io_context context_{ASIO_CONCURRENCY_HINT_UNSAFE};
+  coro::system_clock clock_;
+  worker::system_files files_;
+  worker::local_launcher launcher_;
+  manager::manager manager_;
+  mcp::server server_;
+  asio::signal_set signals_;
+  std::unique_ptr<coro::timer> last_resort_;
+};
+
+}  // namespace
+
+int serve(const config& settings) {
+  open_standard_streams();
+  std::signal(SIGPIPE, SIG_IGN);
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("awm", std::make_shared<spdlog::sinks::stderr_sink_st>()));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  spdlog::set_level(spdlog::level::from_str(settings.log_level));
+  spdlog::info("async-worker-manager {} serves MCP on stdin and stdout", version);
+  raise_descriptor_limit();
+  try {
+    return service(settings).run();
+  } catch (const std::exception& error) {
+    // Before the first coroutine runs: a folder that is gone, a descriptor that cannot be had.
+    spdlog::error("cannot start: {}", error.what());
+    return exit_cannot_start;
+  }
+}
+
+}  // namespace awm::cli

@@ -1,0 +1,117 @@
+#include "mcp/jsonrpc.hpp"
+
+#include "text/words.hpp"
+
+#include <utility>
+
+namespace awm::mcp {
+namespace {
+
+using nlohmann::json;
+
+// A parser's message quotes the token it stumbled on, which may be as long as the line.
+constexpr std::size_t max_problem_bytes = 200;
+
+bool nests_too_deeply(std::string_view text) {
+  std::size_t depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > max_nesting) return true;
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return false;
+}
+
+json take(json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() ? json() : std::move(*found);
+}
+
+malformed invalid_request(json id, std::string why) {
+  return {std::move(id), {rpc_code::invalid_request, "Invalid Request: " + std::move(why)}};
+}
+
+json envelope() {
+  return {{"jsonrpc", "2.0"}};
+}
+
+}  // namespace
+
+std::variant<json, rpc_error> parse_line(std::string_view line) {
+  // Looked at before the parser allocates: 64 MiB of brackets would become gigabytes of arrays.
+  if (nests_too_deeply(line)) {
+    return rpc_error{rpc_code::invalid_request,
+                     "Invalid Request: nested deeper than " + std::to_string(max_nesting) + " levels"};
+  }
+  try {
+    return json::parse(line);
+  } catch (const json::exception& error) {  // also out_of_range, for a number like 1e999
+    return rpc_error{rpc_code::parse_error, "Parse error: " + text::shortened(error.what(), max_problem_bytes)};
+  }
+}
+
+bool is_valid_id(const json& id) {
+  return id.is_string() || id.is_number();
+}
+
+message read_message(json value) {
+  if (!value.is_object()) return invalid_request(nullptr, "a message is a JSON object");
+
+  const bool has_id = value.contains("id");
+  json id = take(value, "id");
+  if (has_id && !is_valid_id(id)) return invalid_request(nullptr, "id must be a string or a number");
+  if (take(value, "jsonrpc") != "2.0") return invalid_request(std::move(id), "jsonrpc must be \"2.0\"");
+
+  if (!value.contains("method")) {
+    if (has_id && (value.contains("result") || value.contains("error"))) return response{std::move(id)};
+    return invalid_request(std::move(id), "method is missing");
+  }
+  json method = take(value, "method");
+  if (!method.is_string()) return invalid_request(std::move(id), "method must be a string");
+
+  json params = json::object();
+  if (value.contains("params")) params = take(value, "params");
+  if (!params.is_object()) {
+    rpc_error error{rpc_code::invalid_params, "Invalid params: params must be an object"};
+    return malformed{std::move(id), std::move(error), !has_id};
+  }
+  if (!has_id) return notification{method.get<std::string>(), std::move(params)};
+  return request{std::move(id), method.get<std::string>(), std::move(params)};
+}
+
+std::string to_text(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string result_text(const json& id, json result) {
+  json out = envelope();
+  out["id"] = id;
+  out["result"] = std::move(result);
+  return to_text(out);
+}
+
+std::string error_text(const json& id, const rpc_error& error) {
+  json out = envelope();
+  out["id"] = id;
+  out["error"] = {{"code", error.code}, {"message", error.message}};
+  if (!error.data.is_null()) out["error"]["data"] = error.data;
+  return to_text(out);
+}
+
+std::string notification_text(std::string_view method, json params) {
+  json out = envelope();
+  out["method"] = method;
+  out["params"] = std::move(params);
+  return to_text(out);
+}
+
+}  // namespace awm::mcp

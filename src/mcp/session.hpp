@@ -1,0 +1,84 @@
+#pragma once
+
+#include "mcp/server.hpp"
+#include "mcp/tool.hpp"
+#include "mcp/transport.hpp"
+
+#include <asio/awaitable.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <system_error>
+
+namespace awm::mcp {
+
+/// Why a session is over.
+enum class session_end {
+  input_ended,    ///< the client closed its side
+  input_failed,   ///< reading failed
+  output_failed,  ///< writing failed: nobody hears us any more
+  output_stuck,   ///< more than `session_limits::unsent_bytes` waited for a client that does not read
+  shut_down,      ///< `shutdown()` or `abort()`
+  cancelled,      ///< the coroutine in `run()` was cancelled
+};
+
+std::string_view to_string(session_end reason);
+
+struct session_outcome {
+  session_end reason = session_end::input_ended;
+  std::error_code error;  ///< what the transport said
+};
+
+struct session_limits {
+  /// The longest incoming line. Longer ones are answered with -32600 and skipped.
+  std::size_t line_bytes = 64UL << 20;
+  /// The most that may wait to be written.
+  std::size_t unsent_bytes = 256UL << 20;
+};
+
+/// One client's conversation with a server over one byte stream.
+///
+/// Every `tools/call` runs in its own coroutine, so that a slow one blocks nothing. One writer sends what they answer,
+/// several messages a write. After `notifications/cancelled` nothing more is written for that request: the handler is
+/// cancelled, a response that waits is withdrawn, and its receipt says so. Only a response whose first byte was already
+/// handed to the transport goes out.
+///
+/// A request whose id is still in flight is refused with an error of id null, since an error with that id
+/// would be taken for the answer to the request that runs.
+///
+/// Everything happens on the executor of the coroutine that awaits `run()`, which must be single-threaded.
+class session {
+ public:
+  /// Both must outlive the session.
+  session(transport& stream, const server& offer, session_limits limits = {});
+  session(const session&) = delete;
+  session& operator=(const session&) = delete;
+  ~session();
+
+  /// Serves until the input ends, the output breaks, `shutdown()`, or cancellation; to be called once. Then the running
+  /// calls are cancelled and waited for, and what is already answered is still written (after a failure or a
+  /// cancellation it is dropped). Returns normally also when cancelled.
+  ///
+  /// It waits for handlers that do not react to cancellation, and for a client that does not read what is left. Who
+  /// cannot wait gives `ending`, which is called once, as soon as the session begins to end, and calls `abort()` after
+  /// a deadline.
+  asio::awaitable<session_outcome> run(std::function<void()> ending = {});
+
+  /// Ends the session in good order. Callable at any time, also from a handler, and before `run()`.
+  void shutdown();
+
+  /// Like `shutdown()`, but what is not yet written never will be; a write under way is cancelled.
+  void abort();
+
+  /// A log message of the server itself, of no request.
+  void log(log_level level, std::string_view logger, nlohmann::json data);
+
+ private:
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace awm::mcp

@@ -1,0 +1,56 @@
+#include "tools/accepted.hpp"
+#include "tools/tools.hpp"
+#include "worker/options.hpp"
+
+namespace awm::tools {
+namespace {
+
+using nlohmann::json;
+
+constexpr auto description =
+    R"text(Gives a finished worker another prompt. It remembers its whole conversation: use it to ask back, to correct, or to go on after a failure (rate limit, max_turns, a crash). Returns at once; call `wait` to collect the result. Same worker_id, same transcript, with all earlier turns kept.
+
+Works for workers that completed or failed, also for those of an earlier server process with the same log folder. One that still works is refused: wait for it first.
+
+options (optional): as in spawn_worker; those not given stay as in the last turn, null takes one back to its default.)text";
+
+json input_schema() {
+  json schema = json::parse(R"({
+    "type": "object",
+    "properties": {
+      "worker_id": {"type": "string", "minLength": 1, "description": "The UUID that spawn_worker returned."},
+      "prompt": {"type": "string", "minLength": 1, "description": "What to do next."}
+    },
+    "required": ["worker_id", "prompt"],
+    "additionalProperties": false
+  })");
+  schema["properties"]["options"] = worker::resume_options_schema();
+  return schema;
+}
+
+asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
+  manager::resume_request request;
+  request.worker_id = arguments.at("worker_id").get<std::string>();
+  request.prompt = arguments.at("prompt").get<std::string>();
+  request.options = arguments.value("options", json(nullptr));
+  const auto accepted = co_await manager.resume(std::move(request));
+  co_return accepted_result(accepted);
+}
+
+}  // namespace
+
+mcp::tool resume_worker(manager::manager& manager) {
+  mcp::tool tool;
+  tool.name = "resume_worker";
+  tool.title = "Continue a worker";
+  tool.description = description;
+  tool.input_schema = input_schema();
+  tool.output_schema = accepted_schema();
+  tool.annotations = {
+      {"readOnlyHint", false}, {"destructiveHint", false}, {"idempotentHint", false}, {"openWorldHint", true}};
+  tool.meta = {{"anthropic/alwaysLoad", true}};
+  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return tool;
+}
+
+}  // namespace awm::tools

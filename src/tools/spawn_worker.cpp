@@ -1,0 +1,62 @@
+#include "tools/accepted.hpp"
+#include "tools/tools.hpp"
+#include "worker/options.hpp"
+
+namespace awm::tools {
+namespace {
+
+using nlohmann::json;
+
+constexpr auto description =
+    R"text(Starts a worker: another Claude Code agent in a process of its own, which works on `prompt` while you go on. Returns at once with a worker_id; call `wait` to collect the results. Start as many as the work divides into, several calls in one reply: they run side by side, and those beyond the server's limit are queued.
+
+The worker sees nothing of this conversation: put everything it needs into `prompt` (paths, constraints, what to report). Its final message is its result.
+
+agent_type (optional): a built-in ("general-purpose", "Explore" read-only search, "Plan" read-only planning), the name of an agent file of the project or user, "plugin:agent", the path of an agent .md file, or any text: a role, added to the system prompt.
+
+options (optional): model, system, temperature, top_p, top_k, max_tokens, thinking, effort, cwd, add_dirs, allowed_tools, disallowed_tools, permission_mode, max_turns, max_budget_usd, fallback_model, mcp, env. Newer models take no sampling parameters; `warnings` in the answer say what was chosen or dropped.
+
+A worker that needs a permission asks through `wait` (pending_permissions); answer with `approve_permission`. options.allowed_tools such as ["Bash(git *)", "Edit"] avoid the question.)text";
+
+json input_schema() {
+  json schema = json::parse(R"({
+    "type": "object",
+    "properties": {
+      "description": {"type": "string", "minLength": 1, "description": "What the worker does, in 3 to 5 words. Shown wherever the worker is listed."},
+      "prompt": {"type": "string", "minLength": 1, "description": "The whole task. The worker knows nothing else of this conversation."},
+      "agent_type": {"type": "string", "minLength": 1, "description": "A built-in agent, an agent file's name, plugin:agent, the path of an agent .md file, or a role in free text. Default: a general-purpose agent."}
+    },
+    "required": ["description", "prompt"],
+    "additionalProperties": false
+  })");
+  schema["properties"]["options"] = worker::options_schema();
+  return schema;
+}
+
+asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
+  manager::spawn_request request;
+  request.description = arguments.at("description").get<std::string>();
+  request.prompt = arguments.at("prompt").get<std::string>();
+  if (arguments.contains("agent_type")) request.agent_type = arguments["agent_type"].get<std::string>();
+  request.options = arguments.value("options", json(nullptr));
+  const auto accepted = co_await manager.spawn(std::move(request));
+  co_return accepted_result(accepted);
+}
+
+}  // namespace
+
+mcp::tool spawn_worker(manager::manager& manager) {
+  mcp::tool tool;
+  tool.name = "spawn_worker";
+  tool.title = "Start a worker";
+  tool.description = description;
+  tool.input_schema = input_schema();
+  tool.output_schema = accepted_schema();
+  tool.annotations = {
+      {"readOnlyHint", false}, {"destructiveHint", false}, {"idempotentHint", false}, {"openWorldHint", true}};
+  tool.meta = {{"anthropic/alwaysLoad", true}};
+  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return tool;
+}
+
+}  // namespace awm::tools

@@ -1,0 +1,91 @@
+#pragma once
+// The third seam: everything that the manager does to a file system goes through this interface, so that a simulation
+// can fill the disk, cut a write short or crash at any call.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace awm::worker {
+
+/// A file open for appending. Closing is the destructor's.
+class output_file {
+ public:
+  output_file() = default;
+  output_file(const output_file&) = delete;
+  output_file& operator=(const output_file&) = delete;
+  virtual ~output_file() = default;
+
+  /// Writes all of `bytes` behind what is there. On an error an unknown part of them may have been written.
+  virtual std::error_code append(std::string_view bytes) = 0;
+
+  /// Appends the bytes `[begin, end)` of the file at `source`, inside the kernel where it can.
+  virtual std::error_code append_from(const std::filesystem::path& source, std::uint64_t begin, std::uint64_t end) = 0;
+};
+
+/// A file's bytes as they were when it was opened; large ones are mapped, not copied.
+class file_view {
+ public:
+  file_view() = default;
+  file_view(const file_view&) = delete;
+  file_view& operator=(const file_view&) = delete;
+  virtual ~file_view() = default;
+
+  virtual std::string_view bytes() const = 0;
+};
+
+class files {
+ public:
+  files() = default;
+  files(const files&) = delete;
+  files& operator=(const files&) = delete;
+  virtual ~files() = default;
+
+  virtual bool is_directory(const std::filesystem::path& path) const = 0;
+  virtual bool is_regular_file(const std::filesystem::path& path) const = 0;
+  /// True for a regular file that this process may execute.
+  virtual bool is_executable(const std::filesystem::path& path) const = 0;
+  /// The whole file, or nothing when it cannot be read.
+  virtual std::optional<std::string> read(const std::filesystem::path& path) const = 0;
+  /// The whole file without reading it at once, or nothing when it cannot be opened.
+  virtual std::unique_ptr<file_view> view(const std::filesystem::path& path) const = 0;
+  /// True while some process, this one included, has the file open that `create` returned.
+  virtual bool is_being_written(const std::filesystem::path& path) const = 0;
+  /// Regular files below `directory`, at any depth, whose name ends in `suffix`; sorted. Empty when there is no such
+  /// directory.
+  virtual std::vector<std::filesystem::path> find(const std::filesystem::path& directory,
+                                                  std::string_view suffix) const = 0;
+
+  /// Creates the directory, and its parents, with mode 0700 where they are missing.
+  virtual std::error_code create_directory(const std::filesystem::path& path) = 0;
+  /// Creates or empties the file, mode 0600, close-on-exec; `error` tells why nothing came back.
+  virtual std::unique_ptr<output_file> create(const std::filesystem::path& path, std::error_code& error) = 0;
+  /// Atomically gives the file at `from` the name `to`, replacing what had it.
+  virtual std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
+  /// Removes the file. No error when there is none.
+  virtual std::error_code remove(const std::filesystem::path& path) = 0;
+};
+
+/// The file system of this machine.
+class system_files final : public files {
+ public:
+  bool is_directory(const std::filesystem::path& path) const override;
+  bool is_regular_file(const std::filesystem::path& path) const override;
+  bool is_executable(const std::filesystem::path& path) const override;
+  std::optional<std::string> read(const std::filesystem::path& path) const override;
+  std::unique_ptr<file_view> view(const std::filesystem::path& path) const override;
+  bool is_being_written(const std::filesystem::path& path) const override;
+  std::vector<std::filesystem::path> find(const std::filesystem::path& directory,
+                                          std::string_view suffix) const override;
+  std::error_code create_directory(const std::filesystem::path& path) override;
+  std::unique_ptr<output_file> create(const std::filesystem::path& path, std::error_code& error) override;
+  std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
+  std::error_code remove(const std::filesystem::path& path) override;
+};
+
+}  // namespace awm::worker

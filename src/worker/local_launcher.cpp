@@ -1,0 +1,162 @@
+#include "worker/launcher.hpp"
+
+#include <asio/buffer.hpp>
+#include <asio/detached.hpp>
+#include <asio/write.hpp>
+
+#include <array>
+#include <csignal>
+#include <utility>
+
+namespace awm::worker {
+namespace {
+
+constexpr std::size_t error_tail_size = 4096;
+
+/// What the child's own coroutines share: they may outlive the `local_child` by the time their cancellation takes.
+struct running_child {
+  running_child(coro::process started, const asio::any_io_executor& executor,
+                std::shared_ptr<std::map<pid_t, int>> running)
+      : process(std::move(started)), registry(std::move(running)), has_input(executor), exited(executor) {
+    registry->emplace(process.pid(), process.exit_descriptor());
+  }
+  running_child(const running_child&) = delete;
+  running_child& operator=(const running_child&) = delete;
+  ~running_child() { registry->erase(process.pid()); }
+
+  coro::process process;
+  std::shared_ptr<std::map<pid_t, int>> registry;
+  std::string input;  // not yet given to the writer
+  bool close_input = false;
+  bool input_closed = false;
+  coro::event has_input;
+  std::string error_tail;
+  std::optional<coro::exit_status> exit;
+  coro::event exited;
+};
+
+using shared_child = std::shared_ptr<running_child>;
+
+asio::awaitable<void> write_input(shared_child child) {
+  auto& pipe = child->process.standard_input();
+  for (;;) {
+    if (child->input.empty()) {
+      if (child->close_input) break;
+      child->has_input.reset();
+      const auto [cancelled] = co_await child->has_input.async_wait(coro::as_value);
+      if (cancelled) co_return;
+      continue;
+    }
+    const auto text = std::exchange(child->input, {});
+    const auto [error, written] = co_await asio::async_write(pipe, asio::buffer(text), coro::as_value);
+    if (error) break;  // the child closed its stdin; its exit or its result says why
+  }
+  child->input_closed = true;
+  std::error_code ignored;
+  pipe.close(ignored);
+}
+
+asio::awaitable<void> read_errors(shared_child child) {
+  std::array<char, 1024> buffer;
+  for (;;) {
+    const auto [error, size] =
+        co_await child->process.standard_error().async_read_some(asio::buffer(buffer), coro::as_value);
+    if (error) co_return;
+    child->error_tail.append(buffer.data(), size);
+    if (child->error_tail.size() > error_tail_size) {
+      child->error_tail.erase(0, child->error_tail.size() - error_tail_size);
+    }
+  }
+}
+
+asio::awaitable<void> await_exit(shared_child child) {
+  const auto [error, status] = co_await child->process.wait();
+  if (error) co_return;
+  child->exit = status;
+  child->registry->erase(child->process.pid());
+  // What the child wrote last to stderr is in the pipe; a grandchild may hold the other end for ever.
+  std::array<char, error_tail_size> rest;
+  std::error_code nothing_more;
+  const auto size = child->process.standard_error().read_some(asio::buffer(rest), nothing_more);
+  child->error_tail.append(rest.data(), size);
+  child->exited.set();
+  // Wakes whoever waits for output: there may be no end of the stream to wake them.
+  std::error_code ignored;
+  child->process.standard_output().cancel(ignored);
+  child->process.standard_error().cancel(ignored);
+  child->close_input = true;
+  child->has_input.set();
+  child->process.standard_input().cancel(ignored);
+}
+
+class local_child final : public child {
+ public:
+  local_child(const asio::any_io_executor& executor, shared_child shared) : shared_(std::move(shared)) {
+    asio::co_spawn(executor, write_input(shared_), asio::detached);
+    asio::co_spawn(executor, read_errors(shared_), asio::detached);
+    asio::co_spawn(executor, await_exit(shared_), asio::detached);
+  }
+
+  ~local_child() override {
+    if (!shared_->exit) shared_->process.signal_group(SIGKILL);  // and `await_exit` reaps it
+  }
+
+  asio::awaitable<void> output_or_exit() override {
+    if (shared_->exit) co_return;
+    co_await shared_->process.standard_output().async_wait(asio::posix::stream_descriptor::wait_read, coro::as_value);
+  }
+
+  read_outcome read_output(std::span<char> into) override {
+    std::error_code error;
+    const auto size = shared_->process.standard_output().read_some(asio::buffer(into.data(), into.size()), error);
+    if (!error) return {read_outcome::kind::bytes, size};
+    if (error == asio::error::would_block || error == asio::error::try_again) return {};
+    return {read_outcome::kind::end_of_stream, 0};
+  }
+
+  void send(std::string text) override {
+    if (shared_->close_input || shared_->input_closed) return;
+    shared_->input += text;
+    shared_->has_input.set();
+  }
+
+  void close_input() override {
+    shared_->close_input = true;
+    shared_->has_input.set();
+  }
+
+  std::string error_tail() const override { return shared_->error_tail; }
+  void signal(int number) override { shared_->process.signal_group(number); }
+  std::optional<coro::exit_status> exit() const override { return shared_->exit; }
+  coro::event& exited() override { return shared_->exited; }
+
+ private:
+  shared_child shared_;
+};
+
+}  // namespace
+
+std::vector<watched_child> local_launcher::running() const {
+  std::vector<watched_child> found;
+  for (const auto& [pid, descriptor] : *running_) found.push_back({pid, descriptor});
+  return found;
+}
+
+std::unique_ptr<child> local_launcher::start(const launch_spec& spec, std::error_code& error) {
+  coro::process_options options;
+  options.file = spec.program;
+  options.arguments.reserve(spec.arguments.size() + 1);
+  options.arguments.push_back(spec.program);
+  options.arguments.insert(options.arguments.end(), spec.arguments.begin(), spec.arguments.end());
+  options.environment = spec.environment;
+  options.working_directory = spec.working_directory;
+  // On SIGINT the CLI ends its tool processes, which lead sessions of their own and which no signal to the worker's
+  // group reaches; SIGKILL would orphan them (measured with 2.1.197 and 2.1.329).
+  options.parent_death_signal = SIGINT;
+  auto process = coro::process::start(executor_, options, error);
+  if (error) return nullptr;
+  return std::make_unique<local_child>(executor_,
+                                       std::make_shared<running_child>(std::move(process), executor_, running_));
+}
+
+}  // namespace awm::worker

@@ -1,0 +1,269 @@
+#include "worker/protocol.hpp"
+
+#include "coro/line_buffer.hpp"
+#include "worker/json_repair.hpp"
+
+#include <nlohmann/json.hpp>
+#include <simdjson.h>
+
+namespace awm::worker {
+namespace {
+
+namespace dom = simdjson::dom;
+using nlohmann::json;
+
+static_assert(coro::line_buffer::padding >= simdjson::SIMDJSON_PADDING);
+
+/// The parsers keep buffers as large as the largest line they saw; after one beyond this they start anew.
+constexpr std::size_t large_line = 1024 * 1024;
+
+std::string_view text_of(const dom::object& object, std::string_view key) {
+  std::string_view value;
+  return object[key].get(value) == simdjson::SUCCESS ? value : std::string_view{};
+}
+
+std::int64_t integer_of(const dom::object& object, std::string_view key) {
+  // Counts and times are integers, but 2.1.197 prints some milliseconds with a fraction.
+  double value = 0;
+  return object[key].get(value) == simdjson::SUCCESS ? static_cast<std::int64_t>(value) : 0;
+}
+
+std::optional<std::int64_t> optional_integer_of(const dom::object& object, std::string_view key) {
+  std::int64_t value = 0;
+  if (object[key].get(value) != simdjson::SUCCESS) return std::nullopt;
+  return value;
+}
+
+/// The array's strings, or, where its elements are objects, their `name`s.
+std::vector<std::string> names_of(const dom::object& object, std::string_view key) {
+  std::vector<std::string> names;
+  dom::array array;
+  if (object[key].get(array) != simdjson::SUCCESS) return names;
+  for (const auto element : array) {
+    std::string_view name;
+    dom::object named;
+    if (element.get(name) == simdjson::SUCCESS) {
+      names.emplace_back(name);
+    } else if (element.get(named) == simdjson::SUCCESS) {
+      names.emplace_back(text_of(named, "name"));
+    }
+  }
+  return names;
+}
+
+/// The member as JSON text if it has the wanted type, else `otherwise`.
+template <class Wanted>
+std::string minified(const dom::object& object, std::string_view key, std::string_view otherwise) {
+  Wanted value;
+  return object[key].get(value) == simdjson::SUCCESS ? simdjson::minify(value) : std::string(otherwise);
+}
+
+/// In a line that cannot be read: whether it was to be one that somebody waits for.
+bool looks_awaited(std::string_view text) {
+  return text.find(R"("type":"result")") != std::string_view::npos ||
+         text.find(R"("type":"control_request")") != std::string_view::npos;
+}
+
+child_line read_init(const dom::object& object) {
+  init_line init{std::string(text_of(object, "session_id")),
+                 std::string(text_of(object, "model")),
+                 std::string(text_of(object, "permissionMode")),
+                 std::string(text_of(object, "claude_code_version")),
+                 names_of(object, "tools"),
+                 names_of(object, "agents"),
+                 {}};
+  dom::array servers;
+  if (object["mcp_servers"].get(servers) == simdjson::SUCCESS) {
+    for (const auto element : servers) {
+      dom::object server;
+      if (element.get(server) != simdjson::SUCCESS || text_of(server, "status") != "failed") continue;
+      init.failed_mcp_servers.emplace_back(text_of(server, "name"));
+    }
+  }
+  return init;
+}
+
+child_line read_retry(const dom::object& object) {
+  return retry_line{integer_of(object, "attempt"), optional_integer_of(object, "error_status"),
+                    std::string(text_of(object, "error"))};
+}
+
+child_line read_result(const dom::object& object) {
+  result_line result;
+  result.subtype = text_of(object, "subtype");
+  bool is_error = true;  // also where it does not say
+  if (object["is_error"].get(is_error)) is_error = true;
+  result.is_error = is_error;
+  result.text = text_of(object, "result");
+  result.session_id = text_of(object, "session_id");
+  result.num_turns = integer_of(object, "num_turns");
+  result.duration_ms = integer_of(object, "duration_ms");
+  double cost = 0;
+  if (object["total_cost_usd"].get(cost) == simdjson::SUCCESS) result.total_cost_usd = cost;
+  dom::object usage;
+  if (object["usage"].get(usage) == simdjson::SUCCESS) {
+    result.input_tokens = integer_of(usage, "input_tokens") + integer_of(usage, "cache_creation_input_tokens") +
+                          integer_of(usage, "cache_read_input_tokens");
+    result.output_tokens = integer_of(usage, "output_tokens");
+  }
+  dom::object models;
+  if (object["model_usage_since_last_result"].get(models) == simdjson::SUCCESS) {
+    double sum = 0;
+    for (const auto field : models) {
+      if (field.value["costUSD"].get(cost) == simdjson::SUCCESS) sum += cost;
+    }
+    result.cost_since_last_result_usd = sum;
+  }
+  result.api_error_status = optional_integer_of(object, "api_error_status");
+  result.terminal_reason = text_of(object, "terminal_reason");
+  result.errors = names_of(object, "errors");
+  result.permission_denials = minified<dom::array>(object, "permission_denials", "[]");
+  return result;
+}
+
+child_line read_control_request(const dom::object& object) {
+  dom::object request;
+  const std::string request_id(text_of(object, "request_id"));
+  if (request_id.empty()) return broken_line{"a control_request without request_id"};
+  if (object["request"].get(request) != simdjson::SUCCESS) return other_request_line{request_id, "(none)"};
+  const auto subtype = text_of(request, "subtype");
+  if (subtype != "can_use_tool") return other_request_line{request_id, std::string(subtype)};
+  return permission_line{request_id,
+                         std::string(text_of(request, "tool_name")),
+                         minified<dom::object>(request, "input", "{}"),
+                         std::string(text_of(request, "decision_reason")),
+                         std::string(text_of(request, "blocked_path")),
+                         std::string(text_of(request, "agent_id")),
+                         std::string(text_of(request, "tool_use_id"))};
+}
+
+child_line read_control_response(const dom::object& object) {
+  dom::object response;
+  if (object["response"].get(response) != simdjson::SUCCESS) return broken_line{"a control_response without response"};
+  response_line answer{std::string(text_of(response, "request_id")),
+                       text_of(response, "subtype") == "success",
+                       std::string(text_of(response, "error")),
+                       {}};
+  dom::object payload;
+  if (response["response"].get(payload) == simdjson::SUCCESS) answer.agents = names_of(payload, "agents");
+  return answer;
+}
+
+child_line read_system(const dom::object& object) {
+  const auto subtype = text_of(object, "subtype");
+  if (subtype == "init") return read_init(object);
+  if (subtype == "api_retry") return read_retry(object);
+  return other_line{};
+}
+
+std::string as_line(const json& message) {
+  // A prompt may hold bytes that are not UTF-8; JSON may not.
+  auto text = message.dump(-1, ' ', false, json::error_handler_t::replace);
+  text += '\n';
+  return text;
+}
+
+json control_response(std::string_view subtype, std::string_view request_id) {
+  return {{"type", "control_response"}, {"response", {{"subtype", subtype}, {"request_id", request_id}}}};
+}
+
+json control_request(std::string_view request_id, json request) {
+  return {{"type", "control_request"}, {"request_id", request_id}, {"request", std::move(request)}};
+}
+
+}  // namespace
+
+struct line_parser::parsers {
+  dom::parser checking;
+  simdjson::ondemand::parser locating;
+  std::string repaired;
+
+  child_line read_message(std::string_view text, const dom::object& object, std::string_view role);
+};
+
+/// The DOM has proved that the line is valid JSON but keeps no positions; a second, lazy pass finds where the message
+/// lies, so that it can be passed on as received.
+child_line line_parser::parsers::read_message(std::string_view text, const dom::object& object, std::string_view role) {
+  namespace ondemand = simdjson::ondemand;
+  ondemand::document document;
+  ondemand::object body;
+  std::string_view raw;
+  if (locating.iterate(text.data(), text.size(), text.size() + coro::line_buffer::padding).get(document) ||
+      document["message"].get_object().get(body) || body.raw_json().get(raw)) {
+    return broken_line{"a message without a message object"};
+  }
+  dom::object message;
+  if (object["message"].get(message)) return broken_line{"a message that is not an object"};
+  return message_line{role, raw, text_of(message, "id"), text_of(object, "parent_tool_use_id")};
+}
+
+line_parser::line_parser() : parsers_(std::make_unique<parsers>()) {}
+line_parser::~line_parser() = default;
+
+child_line line_parser::parse(std::string_view text) {
+  if (text.find_first_not_of(" \t") == std::string_view::npos) return other_line{};
+  if (parsers_->checking.capacity() > large_line) parsers_ = std::make_unique<parsers>();
+  dom::element element;
+  dom::object object;
+  auto error = parsers_->checking.parse(text.data(), text.size(), false).get(element);
+  if (error) {
+    parsers_->repaired = repaired_json(text);
+    parsers_->repaired.reserve(parsers_->repaired.size() + coro::line_buffer::padding);
+    text = parsers_->repaired;
+    error = parsers_->checking.parse(text.data(), text.size(), false).get(element);
+  }
+  if (error) return broken_line{simdjson::error_message(error), looks_awaited(text)};
+  if (element.get(object) != simdjson::SUCCESS) return broken_line{"not a JSON object"};
+  const auto type = text_of(object, "type");
+  if (type == "assistant" || type == "user") return parsers_->read_message(text, object, type);
+  if (type == "system") return read_system(object);
+  if (type == "result") return read_result(object);
+  if (type == "control_request") return read_control_request(object);
+  if (type == "control_response") return read_control_response(object);
+  if (type == "control_cancel_request") return withdrawal_line{std::string(text_of(object, "request_id"))};
+  return other_line{};
+}
+
+std::string initialize_request(std::string_view request_id, const json& request) {
+  json complete = request;
+  complete["subtype"] = "initialize";
+  complete.emplace("hooks", nullptr);
+  return as_line(control_request(request_id, std::move(complete)));
+}
+
+std::string user_message(std::string_view prompt, std::string_view uuid, bool literal) {
+  std::string content(prompt);
+  if (!literal && content.starts_with('/')) content.insert(0, " ");
+  json message = {{"type", "user"},
+                  {"message", {{"role", "user"}, {"content", std::move(content)}}},
+                  {"parent_tool_use_id", nullptr},
+                  {"session_id", ""},
+                  {"uuid", uuid}};
+  if (literal) message["client_composed"] = true;
+  return as_line(message);
+}
+
+std::string allow_response(std::string_view request_id, std::string_view input) {
+  auto response = control_response("success", request_id);
+  // 2.1.197 fails a tool that is allowed without an input.
+  response["response"]["response"] = {{"behavior", "allow"}, {"updatedInput", json::parse(input)}};
+  return as_line(response);
+}
+
+std::string deny_response(std::string_view request_id, std::string_view message) {
+  auto response = control_response("success", request_id);
+  response["response"]["response"] = {{"behavior", "deny"}, {"message", message}};
+  return as_line(response);
+}
+
+std::string error_response(std::string_view request_id, std::string_view error) {
+  auto response = control_response("error", request_id);
+  response["response"]["error"] = error;
+  return as_line(response);
+}
+
+std::string interrupt_request(std::string_view request_id) {
+  return as_line(control_request(request_id, {{"subtype", "interrupt"}, {"cancel_queued", true}}));
+}
+
+}  // namespace awm::worker

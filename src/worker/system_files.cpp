@@ -1,0 +1,183 @@
+#include "worker/files.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+namespace awm::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::error_code last_error() {
+  return {errno, std::generic_category()};
+}
+
+class descriptor {
+ public:
+  explicit descriptor(int fd) : fd_(fd) {}
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+std::error_code write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return last_error();
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+class mapped_file final : public file_view {
+ public:
+  mapped_file(const void* data, std::size_t size) : data_(data), size_(size) {}
+  ~mapped_file() override {
+    if (size_ > 0) ::munmap(const_cast<void*>(data_), size_);
+  }
+  std::string_view bytes() const override { return {static_cast<const char*>(data_), size_}; }
+
+ private:
+  const void* data_;
+  std::size_t size_;
+};
+
+class system_output_file final : public output_file {
+ public:
+  explicit system_output_file(int fd) : file_(fd) {}
+
+  std::error_code append(std::string_view bytes) override { return write_all(file_.get(), bytes); }
+
+  std::error_code append_from(const fs::path& source, std::uint64_t begin, std::uint64_t end) override {
+    const descriptor from(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!from.is_open()) return last_error();
+    auto offset = static_cast<loff_t>(begin);
+    while (std::cmp_less(offset, end)) {
+      const auto copied =
+          ::copy_file_range(from.get(), &offset, file_.get(), nullptr, end - static_cast<std::uint64_t>(offset), 0);
+      if (copied < 0 && errno == EINTR) continue;
+      if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+        return copy_by_hand(from.get(), static_cast<std::uint64_t>(offset), end);
+      }
+      if (copied < 0) return last_error();
+      if (copied == 0) return std::make_error_code(std::errc::io_error);  // shorter than the caller was told
+    }
+    return {};
+  }
+
+ private:
+  std::error_code copy_by_hand(int from, std::uint64_t offset, std::uint64_t end) {
+    std::string buffer(std::size_t{64} * 1024, '\0');
+    while (offset < end) {
+      const auto wanted = std::min<std::uint64_t>(buffer.size(), end - offset);
+      const auto count = ::pread(from, buffer.data(), wanted, static_cast<off_t>(offset));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return last_error();
+      if (count == 0) return std::make_error_code(std::errc::io_error);
+      if (const auto error = write_all(file_.get(), {buffer.data(), static_cast<std::size_t>(count)})) return error;
+      offset += static_cast<std::uint64_t>(count);
+    }
+    return {};
+  }
+
+  descriptor file_;
+};
+
+}  // namespace
+
+bool system_files::is_directory(const fs::path& path) const {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+bool system_files::is_regular_file(const fs::path& path) const {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+bool system_files::is_executable(const fs::path& path) const {
+  return is_regular_file(path) && ::access(path.c_str(), X_OK) == 0;
+}
+
+std::optional<std::string> system_files::read(const fs::path& path) const {
+  const auto file = view(path);
+  if (!file) return std::nullopt;
+  return std::string(file->bytes());
+}
+
+std::unique_ptr<file_view> system_files::view(const fs::path& path) const {
+  const descriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe of that name must not hold us up
+  struct stat status {};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size == 0) return std::make_unique<mapped_file>(nullptr, 0);
+  const void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (data == MAP_FAILED) return nullptr;
+  return std::make_unique<mapped_file>(data, size);
+}
+
+bool system_files::is_being_written(const fs::path& path) const {
+  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  return file.is_open() && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+std::vector<fs::path> system_files::find(const fs::path& directory, std::string_view suffix) const {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(directory, fs::directory_options::skip_permission_denied, error), end;
+       !error && entry != end; entry.increment(error)) {
+    if (entry->path().native().ends_with(suffix) && is_regular_file(entry->path())) found.push_back(entry->path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::error_code system_files::create_directory(const fs::path& path) {
+  if (is_directory(path)) return {};
+  if (path.has_parent_path() && path.parent_path() != path) {
+    if (const auto error = create_directory(path.parent_path())) return error;
+  }
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return last_error();
+  return is_directory(path) ? std::error_code{} : std::make_error_code(std::errc::not_a_directory);
+}
+
+std::unique_ptr<output_file> system_files::create(const fs::path& path, std::error_code& error) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  if (fd < 0) {
+    error = last_error();
+    return nullptr;
+  }
+  error = {};
+  ::flock(fd, LOCK_EX | LOCK_NB);  // tells other processes that somebody writes, until the descriptor is closed
+  return std::make_unique<system_output_file>(fd);
+}
+
+std::error_code system_files::rename(const fs::path& from, const fs::path& to) {
+  return ::rename(from.c_str(), to.c_str()) == 0 ? std::error_code{} : last_error();
+}
+
+std::error_code system_files::remove(const fs::path& path) {
+  return ::unlink(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
+}
+
+}  // namespace awm::worker

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace awm::worker {
+
+/// UTC in the form of RFC 3339 with milliseconds: `2026-11-21T02:47:51.123Z`.
+std::string timestamp(std::chrono::system_clock::time_point when);
+
+}  // namespace awm::worker

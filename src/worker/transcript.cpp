@@ -1,0 +1,402 @@
+#include "worker/transcript.hpp"
+
+#include "coro/line_buffer.hpp"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+
+namespace awm::worker {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr std::string_view opening = "{\"messages\":[\n";
+// Messages hold no raw newline and the rest is escaped, so this occurs once: where the messages end.
+constexpr std::string_view end_of_messages = "],\n\"worker_id\":";
+
+std::string dumped(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+json optional_text(const std::optional<std::string>& text) {
+  return text ? json(*text) : json(nullptr);
+}
+
+json nullable(const std::string& text) {
+  return text.empty() ? json(nullptr) : json(text);
+}
+
+std::optional<std::string> text_or_nothing(const json& value) {
+  if (!value.is_string()) return std::nullopt;
+  return value.get<std::string>();
+}
+
+nlohmann::ordered_json to_json(const transcript_record& record) {
+  return {{"worker_id", record.worker_id},
+          {"description", record.description},
+          {"agent_type", optional_text(record.agent_type)},
+          {"options", record.options},
+          {"state", record.state},
+          {"session_id", nullable(record.session_id)},
+          {"model", nullable(record.model)},
+          {"cwd", record.cwd},
+          {"result", record.result},
+          {"total_cost_usd", record.total_cost_usd},
+          {"permission_denials", record.permission_denials},
+          {"turns", record.turns},
+          {"warnings", record.warnings},
+          {"error", optional_text(record.error)}};
+}
+
+const json& checked(const json& value, const char* key, bool has_the_right_type) {
+  if (!has_the_right_type) throw std::invalid_argument(std::string(key) + " has the wrong type");
+  return value.at(key);
+}
+
+/// Throws std::exception when the file was not written by us.
+transcript_record from_json(const json& value) {
+  transcript_record record;
+  record.worker_id = value.at("worker_id").get<std::string>();
+  record.description = value.at("description").get<std::string>();
+  record.agent_type = text_or_nothing(value.at("agent_type"));
+  record.options = checked(value, "options", value.at("options").is_object());
+  record.state = value.at("state").get<std::string>();
+  record.session_id = text_or_nothing(value.at("session_id")).value_or("");
+  record.model = text_or_nothing(value.at("model")).value_or("");
+  record.cwd = value.at("cwd").get<std::string>();
+  record.result = value.at("result").get<std::string>();
+  record.total_cost_usd = value.at("total_cost_usd").get<double>();
+  record.permission_denials = checked(value, "permission_denials", value.at("permission_denials").is_array());
+  const auto& turns = value.at("turns");
+  const auto is_object = [](const json& turn) { return turn.is_object(); };
+  record.turns = checked(value, "turns", turns.is_array() && std::all_of(turns.begin(), turns.end(), is_object));
+  record.warnings = value.at("warnings").get<std::vector<std::string>>();
+  record.error = text_or_nothing(value.at("error"));
+  return record;
+}
+
+bool is_in_flight(std::string_view state) {
+  return state == "queued" || state == "starting" || state == "running" || state == "awaiting_permission";
+}
+
+/// One message line of a version that is being written, cut where its blocks are.
+struct entry {
+  std::string_view text;
+  std::string key;  // of the reply that it belongs to; empty when it stands alone
+  std::string_view before;
+  std::string_view blocks;
+  std::string_view after;
+};
+
+class entry_reader {
+ public:
+  bool is_valid(std::string_view line) {
+    simdjson::dom::object object;
+    return checker_.parse(line.data(), line.size()).get(object) == simdjson::SUCCESS;
+  }
+
+  entry read(std::string_view line);
+
+ private:
+  simdjson::dom::parser checker_;
+  simdjson::ondemand::parser parser_;
+  std::string padded_;
+};
+
+entry entry_reader::read(std::string_view line) {
+  namespace ondemand = simdjson::ondemand;
+  entry result;
+  result.text = line;
+  // The line lies in a mapped file that may end with its page, and the parser reads a little further.
+  padded_.assign(line);
+  padded_.reserve(line.size() + coro::line_buffer::padding);
+  ondemand::document document;
+  ondemand::object object;
+  if (parser_.iterate(padded_.data(), padded_.size(), padded_.capacity()).get(document) ||
+      document.get_object().get(object)) {
+    return result;
+  }
+  std::string_view role;
+  std::string_view id;
+  std::string_view thread;
+  std::string_view array;
+  for (auto field : object) {
+    std::string_view key;
+    if (field.unescaped_key().get(key)) return result;
+    ondemand::array content;
+    if (key == "role") {
+      if (field.value().get_string().get(role)) return result;
+    } else if (key == "id") {
+      if (field.value().get_string().get(id)) return result;
+    } else if (key == "parent_tool_use_id") {
+      if (field.value().get_string().get(thread)) return result;
+    } else if (key == "content") {
+      if (field.value().get_array().get(content) || content.raw_json().get(array)) return result;
+    }
+  }
+  if (role != "assistant" || id.empty() || array.size() < 2) return result;
+  result.key.append(thread).append(1, '\n').append(id);
+  const auto begin = static_cast<std::size_t>(array.data() - padded_.data());
+  const auto end = begin + array.find_last_of(']');
+  result.before = line.substr(0, begin + 1);
+  result.blocks = line.substr(begin + 1, end - begin - 1);
+  result.after = line.substr(end);
+  return result;
+}
+
+/// Appends the inside of a content array behind what is there; returns whether there is anything by then.
+bool append_blocks(std::string& to, std::string_view blocks, bool any) {
+  if (blocks.find_first_not_of(" \t") == std::string_view::npos) return any;
+  if (any) to += ',';
+  to += blocks;
+  return true;
+}
+
+/// Calls `visit(line)` for every full line of `text`, without the comma that separates it from the one before.
+template <class Visit>
+void each_entry(std::string_view text, Visit&& visit) {
+  for (auto newline = text.find('\n'); newline != std::string_view::npos; newline = text.find('\n')) {
+    auto line = text.substr(0, newline);
+    text.remove_prefix(newline + 1);
+    if (line.starts_with(',')) line.remove_prefix(1);
+    visit(line);
+  }
+}
+
+}  // namespace
+
+transcript::transcript(files& files, const fs::path& directory, transcript_record record)
+    : files_(files), path_(path_in(directory, record.worker_id)), record_(std::move(record)) {}
+
+fs::path transcript::path_in(const fs::path& directory, const std::string& worker_id) {
+  return directory / ("worker-" + worker_id + ".json");
+}
+
+fs::path transcript::sibling(std::string_view extension) const {
+  auto path = path_;
+  return path.replace_extension(extension);
+}
+
+std::unique_ptr<transcript> transcript::load(files& files, const fs::path& directory, const std::string& worker_id,
+                                             std::string& error) {
+  const auto path = path_in(directory, worker_id);
+  const auto file = files.view(path);
+  if (!file) {
+    error = "there is no " + path.string();
+    return nullptr;
+  }
+  const auto bytes = file->bytes();
+  const auto end = bytes.rfind(end_of_messages);
+  if (end == std::string_view::npos || !bytes.starts_with(opening)) {
+    error = path.string() + " is not a transcript of this program";
+    return nullptr;
+  }
+  std::unique_ptr<transcript> loaded;
+  try {
+    loaded = std::make_unique<transcript>(files, directory,
+                                          from_json(json::parse("{" + std::string(bytes.substr(end + 2)))));
+  } catch (const std::exception& broken) {
+    error = path.string() + " is damaged: " + broken.what();
+    return nullptr;
+  }
+  if (loaded->record_.worker_id != worker_id) {
+    error = path.string() + " belongs to worker " + loaded->record_.worker_id;
+    return nullptr;
+  }
+  loaded->messages_end_ = end;
+  if (is_in_flight(loaded->record_.state)) {
+    if (files.is_being_written(loaded->sibling(".part"))) {
+      error = "another server process works on " + path.string();
+      return nullptr;
+    }
+    if (const auto failure = loaded->recover()) {
+      error = path.string() + " could not be recovered: " + failure.message();
+      return nullptr;
+    }
+  }
+  return loaded;
+}
+
+std::string transcript::rest() const {
+  // One key a line, so that a person finds them with less and grep as well.
+  std::string text = "],\n";
+  bool first = true;
+  const auto record = to_json(record_);
+  for (const auto& [key, value] : record.items()) {
+    if (!first) text += ",\n";
+    first = false;
+    text += dumped(key) + ":" + value.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+  text += "}\n";
+  return text;
+}
+
+std::error_code transcript::start_version(const fs::path& path, std::unique_ptr<output_file>& file) {
+  std::error_code error;
+  file = files_.create(path, error);
+  if (error) return error;
+  return messages_end_ == 0 ? file->append(opening) : file->append_from(path_, 0, messages_end_);
+}
+
+std::error_code transcript::save() {
+  const auto temporary = sibling(".tmp");
+  std::unique_ptr<output_file> file;
+  if (const auto error = start_version(temporary, file)) return error;
+  if (const auto error = file->append(rest())) return error;
+  if (const auto error = files_.rename(temporary, path_)) return error;
+  if (messages_end_ == 0) messages_end_ = opening.size();
+  return {};
+}
+
+std::error_code transcript::begin_turn(std::string_view prompt) {
+  unwritten_.clear();
+  last_reply_.clear();
+  has_split_replies_ = false;
+  first_entry_ = messages_end_ <= opening.size();
+  if (const auto error = start_version(sibling(".part"), part_)) {
+    part_.reset();
+    return error;
+  }
+  append_entry(dumped({{"role", "user"}, {"content", prompt}}));
+  return flush();
+}
+
+void transcript::append_entry(std::string_view entry) {
+  if (!first_entry_) unwritten_ += ',';
+  first_entry_ = false;
+  unwritten_ += entry;
+  unwritten_ += '\n';
+}
+
+void transcript::add(const message_line& message) {
+  if (!part_) return;
+  if (!message.id.empty()) {
+    const auto last = last_reply_.find(message.parent_tool_use_id);
+    if (last == last_reply_.end()) {
+      last_reply_.emplace(message.parent_tool_use_id, message.id);
+    } else if (last->second == message.id) {
+      has_split_replies_ = true;
+    } else {
+      last->second = message.id;
+    }
+  }
+  if (message.parent_tool_use_id.empty()) {
+    append_entry(message.raw);
+  } else {
+    const auto members = message.raw.substr(1);
+    const bool is_empty = members.find_first_not_of(" \t") == members.find('}');
+    append_entry("{\"parent_tool_use_id\":" + dumped(message.parent_tool_use_id) + (is_empty ? "" : ",") +
+                 std::string(members));
+  }
+}
+
+std::error_code transcript::flush() {
+  if (!part_ || unwritten_.empty()) return {};
+  const auto error = part_->append(unwritten_);
+  unwritten_.clear();
+  // After a write that failed the file's end is unknown: this turn's messages are lost, what was there before is not.
+  if (error) part_.reset();
+  return error;
+}
+
+std::error_code transcript::end_turn() {
+  const auto error = put_in_place();
+  if (!error) return error;
+  // The messages of this turn are lost, as on a full disk; its result is short and may yet find room.
+  part_.reset();
+  files_.remove(sibling(".tmp"));
+  files_.remove(sibling(".part"));
+  save();
+  return error;
+}
+
+std::error_code transcript::put_in_place() {
+  if (!part_) return save();
+  if (const auto error = flush()) return error;
+  if (has_split_replies_) return finish_merged();
+  const auto part = sibling(".part");
+  const auto written = files_.view(part);
+  if (!written) return std::make_error_code(std::errc::io_error);
+  const auto end = written->bytes().size();
+  const auto file = std::exchange(part_, nullptr);
+  if (const auto error = file->append(rest())) return error;
+  if (const auto error = files_.rename(part, path_)) return error;
+  messages_end_ = end;
+  return {};
+}
+
+std::error_code transcript::finish_merged() {
+  part_.reset();
+  const auto part = sibling(".part");
+  const auto temporary = sibling(".tmp");
+  const auto written = files_.view(part);
+  if (!written) return std::make_error_code(std::errc::io_error);
+  std::unique_ptr<output_file> file;
+  if (const auto error = start_version(temporary, file)) return error;
+  if (const auto error = merge_replies(written->bytes(), *file)) return error;
+  const auto merged = files_.view(temporary);
+  if (!merged) return std::make_error_code(std::errc::io_error);
+  const auto end = merged->bytes().size();
+  if (const auto error = file->append(rest())) return error;
+  if (const auto error = files_.rename(temporary, path_)) return error;
+  messages_end_ = end;
+  return files_.remove(part);
+}
+
+/// Writes the messages of the turn that `part` ends with: every reply once, where its first block stood, with all its
+/// blocks.
+std::error_code transcript::merge_replies(std::string_view part, output_file& to) const {
+  const auto begin = messages_end_ == 0 ? opening.size() : static_cast<std::size_t>(messages_end_);
+  if (part.size() < begin) return std::make_error_code(std::errc::io_error);
+  const auto turn = part.substr(begin);
+  entry_reader reader;
+  std::unordered_map<std::string, std::vector<std::string_view>> more_blocks;  // of a reply, after its first line
+  each_entry(turn, [&](std::string_view line) {
+    const auto found = reader.read(line);
+    if (found.key.empty()) return;
+    const auto [reply, is_new] = more_blocks.try_emplace(found.key);
+    if (!is_new) reply->second.push_back(found.blocks);
+  });
+  std::error_code error;
+  bool first = messages_end_ <= opening.size();
+  each_entry(turn, [&](std::string_view line) {
+    // After a power cut the part may hold lines that nobody wrote.
+    if (error || !reader.is_valid(line)) return;
+    const auto found = reader.read(line);
+    std::string text;
+    if (found.key.empty()) {
+      text = line;
+    } else {
+      const auto reply = more_blocks.find(found.key);
+      if (reply == more_blocks.end()) return;  // already written with its first block
+      text.append(found.before);
+      bool any = append_blocks(text, found.blocks, false);
+      for (const auto blocks : reply->second) any = append_blocks(text, blocks, any);
+      text += found.after;
+      more_blocks.erase(reply);
+    }
+    text += '\n';
+    if (!first) text.insert(0, ",");
+    first = false;
+    error = to.append(text);
+  });
+  return error;
+}
+
+std::error_code transcript::recover() {
+  record_.state = "interrupted";
+  if (!record_.turns.empty()) record_.turns.back()["state"] = record_.state;
+  if (!record_.error)
+    record_.error = "The manager ended while this turn was running. resume_worker continues the session.";
+  if (!files_.is_regular_file(sibling(".part"))) return save();
+  const auto error = finish_merged();
+  // A part that never got as far as the messages before it holds nothing of its own.
+  return error == std::errc::io_error ? save() : error;
+}
+
+}  // namespace awm::worker

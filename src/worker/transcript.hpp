@@ -1,0 +1,108 @@
+#pragma once
+// A worker's record on disk. It must be readable at any instant, also after a kill, and cost no memory however long it
+// gets: messages are appended to `worker-{id}.part`, one a line, as they arrive; when the turn ends the rest of the
+// record is written behind them and the file takes the name `worker-{id}.json` in one step. Until then that name holds
+// the version before.
+//
+// The rest stands last, behind a line that no message can contain, so that it is found without reading the messages.
+
+#include "worker/files.hpp"
+#include "worker/protocol.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace awm::worker {
+
+/// Everything of a transcript but its messages; the keys of the file in the file's order.
+struct transcript_record {
+  std::string worker_id;
+  std::string description;
+  /// What `spawn_worker` was given; null when it was not.
+  std::optional<std::string> agent_type;
+  /// The options of the last turn, as given.
+  nlohmann::json options = nlohmann::json::object();
+  /// queued, starting, running, awaiting_permission, completed, failed, cancelled or interrupted.
+  std::string state;
+  std::string session_id;
+  std::string model;
+  /// Where the child runs; a session belongs to its directory.
+  std::string cwd;
+  /// The text of the last turn that ended.
+  std::string result;
+  /// Over all turns and processes.
+  double total_cost_usd = 0;
+  nlohmann::json permission_denials = nlohmann::json::array();
+  /// One object a turn, the running one last: prompt, state, started_at, ended_at, returncode, and of its result
+  /// subtype, is_error, duration_ms, num_turns, input_tokens, output_tokens, cost_usd, result.
+  nlohmann::json turns = nlohmann::json::array();
+  std::vector<std::string> warnings;
+  /// Why the last turn failed.
+  std::optional<std::string> error;
+};
+
+class transcript {
+ public:
+  /// A new worker's transcript in `directory`; writes nothing yet.
+  transcript(files& files, const std::filesystem::path& directory, transcript_record record);
+
+  /// Reads the record of `worker_id`. What a manager that died left behind in a `.part` file is put in place first: the
+  /// messages that had been received in full lines stay, and the state becomes `interrupted`. Nothing when there is no
+  /// such transcript, or another process is writing it; `error` then says why.
+  static std::unique_ptr<transcript> load(files& files, const std::filesystem::path& directory,
+                                          const std::string& worker_id, std::string& error);
+
+  static std::filesystem::path path_in(const std::filesystem::path& directory, const std::string& worker_id);
+
+  const std::filesystem::path& path() const { return path_; }
+  transcript_record& record() { return record_; }
+  const transcript_record& record() const { return record_; }
+
+  /// Puts the record as it is now on disk, with the messages of the turns before.
+  std::error_code save();
+
+  /// Begins the version that the running turn will become, with all messages so far and the prompt.
+  std::error_code begin_turn(std::string_view prompt);
+
+  /// Takes a message of the running turn; it reaches the disk with the next `flush()`.
+  void add(const message_line& message);
+
+  /// Writes what was added. Called once for all lines that came together.
+  std::error_code flush();
+
+  /// Ends the running turn: the record goes behind the messages, and the version takes the transcript's name. On an
+  /// error the messages of the turn are given up and the record alone is put on disk, if that can be done. Without a
+  /// running turn the same as `save()`.
+  std::error_code end_turn();
+
+ private:
+  std::filesystem::path sibling(std::string_view extension) const;
+  std::error_code start_version(const std::filesystem::path& path, std::unique_ptr<output_file>& file);
+  std::error_code merge_replies(std::string_view part, output_file& to) const;
+  std::error_code put_in_place();
+  std::error_code finish_merged();
+  std::error_code recover();
+  std::string rest() const;
+  void append_entry(std::string_view entry);
+
+  files& files_;
+  std::filesystem::path path_;
+  transcript_record record_;
+  std::uint64_t messages_end_ = 0;  // in the file at `path_`; 0 while there is none
+
+  // The running turn's version.
+  std::unique_ptr<output_file> part_;
+  std::string unwritten_;
+  bool first_entry_ = true;
+  bool has_split_replies_ = false;
+  std::map<std::string, std::string, std::less<>> last_reply_;  // per subagent ("" for the main conversation), its id
+};
+
+}  // namespace awm::worker

@@ -1,0 +1,92 @@
+"""Fixtures of the end-to-end tests: each test runs with each version of the real CLI, and leaves nothing behind."""
+import asyncio
+import functools
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import claude_cli  # noqa: E402
+import world as worlds  # noqa: E402
+
+
+unavailable = {}
+
+
+@functools.cache
+def _binary(version):
+    """Asked once a version: without a network, npm takes its time to give up."""
+    try:
+        return claude_cli.binary(version)
+    except claude_cli.Unavailable as reason:
+        unavailable[version] = str(reason)
+        return None
+
+
+@pytest.fixture(scope="module", params=claude_cli.VERSIONS)
+def version(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def claude(version):
+    path = _binary(version)
+    if not path:
+        pytest.skip(f"NOT TESTED with Claude Code {version}: {unavailable[version]}")
+    return path
+
+
+def _world(version, claude):
+    world = worlds.World(version, claude)
+    with world.api:
+        yield world
+        complaints = world.close()  # while the API still answers, so that nothing ends for the lack of one
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def world(version, claude):
+    """A world of the test's own."""
+    yield from _world(version, claude)
+
+
+@pytest.fixture(scope="module")
+def shared_world(version, claude):
+    """One world for all tests of a file that only read what happened in it."""
+    yield from _world(version, claude)
+
+
+@pytest.fixture(autouse=True)
+def server_is_built(request):
+    if "no_server" not in request.keywords and not worlds.server_binary().exists():
+        pytest.fail(f"{worlds.server_binary()} does not exist: build it, or name its folder in AWM_BIN_DIR")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "no_server: the test drives the CLI alone")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Runs a test that is a coroutine function on an event loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """When every test was skipped the run tested nothing: exit code 77 makes ctest say "Skipped"."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    counts = {kind: len(reporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped")}
+    if counts["skipped"] and not (counts["passed"] or counts["failed"] or counts["error"]):
+        session.exitstatus = 77
+
+
+def pytest_terminal_summary(terminalreporter):
+    for version, reason in unavailable.items():
+        terminalreporter.write_line(f"WARNING: nothing was tested with Claude Code {version}: {reason}", red=True)

@@ -1,0 +1,100 @@
+// The lines that the real CLI prints, in both versions: 2.1.197, and 2.1.329 with its additions. Each function returns
+// one line. tests/integration/test_mock_against_recordings.py holds them against recorded streams, key by key.
+#pragma once
+
+#include "options.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mock {
+
+/// What every line of one process has in common.
+struct identity {
+  bool newer = true;
+  std::string version;
+  std::string session_id;
+  std::string model;  ///< as system/init names it
+  std::string permission_mode = "default";
+};
+
+/// The end of a turn, whatever kind of end it was.
+struct outcome {
+  std::string subtype = "success";
+  bool is_error = false;
+  std::string result;  ///< text, when subtype is success
+  std::string errors;  ///< raw JSON array, for the other subtypes
+  std::string terminal_reason = "completed";
+  std::string stop_reason = "\"end_turn\"";  ///< raw JSON
+  std::string api_error_status = "null";     ///< raw JSON
+  std::string api_error_type;                ///< 2.1.329
+  std::string api_error;                     ///< 2.1.329, when no answer came at all
+  bool answered = true;                      ///< the model said something: there are times to first token
+  long duration_ms = 1;
+  long num_turns = 1;
+  long calls_turn = 1;   ///< API calls of this turn
+  long calls_total = 1;  ///< API calls of the process (2.1.329: of the session)
+  long result_index = 0;
+  std::vector<std::string> denials;  ///< raw JSON objects
+  std::vector<std::string> uuids;    ///< of the stamped messages that this result answers
+};
+
+/// An API failure as the CLI words it.
+struct api_failure {
+  std::string text;
+  std::string kind;    ///< assistant.error and api_retry.error
+  std::string type;    ///< api_error_type of 2.1.329
+  std::string status;  ///< raw JSON: a number or null
+  std::string terminal_reason;
+  std::string connection;  ///< api_error of 2.1.329: nobody answered
+  bool has_request_id = true;
+};
+
+namespace wire {
+
+std::string uuid();
+std::string tool_use_id();
+std::string message_id();
+std::string number(double value);
+/// A model alias in the words of the version; other names pass unchanged.
+std::string resolve_model(const std::string& name, bool newer);
+double price_of_a_call(bool newer);
+
+std::string initialize_reply(const identity& who, std::string_view request_id);
+std::string control_success(std::string_view request_id, std::string_view response);
+std::string control_error(const identity& who, std::string_view request_id, std::string_view error,
+                          std::string_view code);
+std::string control_cancel(std::string_view request_id);
+std::string init(const identity& who, const options& given, std::string_view initialize_request,
+                 const std::vector<std::string>& uuids);
+std::string lifecycle(const identity& who, std::string_view command_uuid, std::string_view state);
+std::string status(const identity& who);
+std::string permission_denied(const identity& who, std::string_view tool, std::string_view tool_use);
+std::string thinking_tokens(const identity& who, long total, const std::vector<std::string>& uuids);
+std::string api_retry(const identity& who, long attempt, long of, long delay_ms, const api_failure& why);
+
+/// One content block of a reply. `extra` is a piece of raw members that starts with a comma, or empty.
+std::string assistant(const identity& who, std::string_view message, std::string_view block, std::string_view extra,
+                      const std::vector<std::string>& uuids);
+/// The two halves around a text block whose text is written by the caller.
+std::string assistant_head(const identity& who, std::string_view message);
+std::string assistant_tail(const identity& who);
+std::string assistant_failure(const identity& who, const api_failure& why, const std::vector<std::string>& uuids);
+
+std::string can_use_tool(const identity& who, std::string_view request_id, std::string_view tool,
+                         std::string_view input, std::string_view tool_use, std::string_view extra);
+enum class verdict { ran, accepted, denied, rejected_by_user, failed };
+/// `content` is raw JSON (text or array); `structured` is the raw tool_use_result.
+std::string tool_result(const identity& who, std::string_view tool_use, std::string_view content,
+                        std::string_view structured, verdict how, bool is_error_shown);
+std::string interrupted(const identity& who, bool in_tool);
+
+std::string result(const identity& who, const outcome& how);
+/// The one line of a start with a session that cannot be found.
+std::string start_failure(const identity& who, std::string_view error);
+
+api_failure failure(const identity& who, std::string_view code, std::string_view message, std::string_view model);
+
+}  // namespace wire
+}  // namespace mock

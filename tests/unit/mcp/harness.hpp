@@ -1,0 +1,186 @@
+#pragma once
+// A session over memory, driven step by step: nothing happens but in `settle()`, which runs the event loop until it has
+// nothing left to do. So a test needs neither threads nor time.
+
+#include "coro/event.hpp"
+#include "mcp/memory_transport.hpp"
+#include "mcp/server.hpp"
+#include "mcp/session.hpp"
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+#include <asio/use_awaitable.hpp>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace awm::mcp::testing {
+
+using nlohmann::json;
+
+class harness {
+ public:
+  explicit harness(std::vector<tool> tools = {}, session_limits limits = {})
+      : offer({"probe", "1.2.3", "Probe", "Use it well."}, std::move(tools)),
+        input(std::make_shared<memory_pipe>(context.get_executor())),
+        output(std::make_shared<memory_pipe>(context.get_executor())),
+        stream(input, output),
+        talk(std::make_unique<session>(stream, offer, limits)) {}
+
+  void start() {
+    if (std::exchange(started, true)) return;
+    auto done = [this](const std::exception_ptr& failure, session_outcome end) {
+      failed = failure;
+      outcome = end;
+    };
+    asio::co_spawn(context, talk->run([this] { ++endings; }),
+                   asio::bind_cancellation_slot(stop.slot(), std::move(done)));
+    settle();
+  }
+
+  /// start() and a finished handshake.
+  void open(const std::string& version = "2025-11-25") {
+    start();
+    send(ask(0, "initialize",
+             {{"protocolVersion", version},
+              {"capabilities", {{"roots", json::object()}}},
+              {"clientInfo", {{"name", "tester"}}}}));
+    send({{"jsonrpc", "2.0"}, {"method", "notifications/initialized"}});
+    received();
+  }
+
+  void settle() {
+    context.restart();
+    context.poll();
+  }
+
+  static json ask(json id, const std::string& method, json params = json::object()) {
+    return {{"jsonrpc", "2.0"}, {"id", std::move(id)}, {"method", method}, {"params", std::move(params)}};
+  }
+  static json call(json id, const std::string& name, json arguments = json::object(), json token = nullptr) {
+    json params = {{"name", name}, {"arguments", std::move(arguments)}};
+    if (!token.is_null()) params["_meta"] = {{"progressToken", std::move(token)}};
+    return ask(std::move(id), "tools/call", std::move(params));
+  }
+  static json cancelled(json id) {
+    return {{"jsonrpc", "2.0"}, {"method", "notifications/cancelled"}, {"params", {{"requestId", std::move(id)}}}};
+  }
+
+  void send_text(const std::string& bytes) {
+    input->put(bytes);
+    settle();
+  }
+  void send(const json& message) { send_text(message.dump() + "\n"); }
+
+  /// What the session wrote since the last time, a message a line.
+  std::vector<json> received() {
+    settle();
+    std::vector<json> messages;
+    std::string text = output->take();
+    settle();
+    text += output->take();
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = text.find('\n', at);
+      EXPECT_NE(end, std::string::npos) << "an unfinished line: " << text.substr(at);
+      if (end == std::string::npos) break;
+      messages.push_back(json::parse(text.substr(at, end - at)));
+      at = end + 1;
+    }
+    return messages;
+  }
+
+  /// The one message that the session wrote.
+  json answer() {
+    auto messages = received();
+    EXPECT_EQ(messages.size(), 1U) << json(messages).dump();
+    return messages.size() == 1 ? messages.front() : json();
+  }
+  json answer_to(const json& message) {
+    send(message);
+    return answer();
+  }
+  int error_code_for(const json& message) { return answer_to(message).value(json::json_pointer("/error/code"), 0); }
+
+  // Before the context: whatever is still suspended when a test ends refers to them.
+  asio::cancellation_signal stop;
+  int endings = 0;  // how often the session said that it begins to end
+  std::optional<session_outcome> outcome;
+  std::exception_ptr failed;
+  bool started = false;
+  asio::io_context context{1};
+  server offer;
+  std::shared_ptr<memory_pipe> input;
+  std::shared_ptr<memory_pipe> output;
+  memory_transport stream;
+  std::unique_ptr<session> talk;
+};
+
+/// A tool that waits until the test lets it go, and keeps what happened to its calls.
+struct gate {
+  explicit gate(asio::io_context& context) : opened(context.get_executor()) {}
+
+  coro::event opened;
+  int started = 0;
+  int stopped = 0;
+  std::vector<bool> receipts;
+  request_context* last = nullptr;
+  json result = {{"done", true}};
+
+  asio::awaitable<tool_result> pass(request_context& context) {
+    ++started;
+    last = &context;
+    struct farewell {
+      int& count;
+      ~farewell() { ++count; }
+    };
+    const farewell at_end{stopped};
+    co_await opened.async_wait(asio::use_awaitable);
+    tool_result out = tool_result::json(result);
+    out.settled = [this](bool written) { receipts.push_back(written); };
+    co_return out;
+  }
+};
+
+/// Outlives the context, which settles what it still holds when it is destroyed.
+struct echo_log {
+  std::vector<bool> echo_receipts;
+};
+
+/// The tools of `gated_harness`: "gate" waits; "echo" answers with its arguments at once and with a receipt.
+struct gated_harness : echo_log, harness {
+  explicit gated_harness(session_limits limits = {}) : harness({}, limits), door(context) {
+    offer = server(offer.info(), {gate_tool(), echo_tool()});
+  }
+
+  tool gate_tool() {
+    tool t;
+    t.name = "gate";
+    t.description = "waits";
+    t.handler = [this](json, request_context& call) { return door.pass(call); };
+    return t;
+  }
+  tool echo_tool() {
+    tool t;
+    t.name = "echo";
+    t.description = "answers";
+    t.handler = [this](json arguments, request_context& call) { return echo(std::move(arguments), call); };
+    return t;
+  }
+  asio::awaitable<tool_result> echo(json arguments, request_context&) {
+    tool_result out = tool_result::json(std::move(arguments));
+    out.settled = [this](bool written) { echo_receipts.push_back(written); };
+    co_return out;
+  }
+
+  gate door;
+};
+
+}  // namespace awm::mcp::testing

@@ -1,0 +1,70 @@
+#pragma once
+// A file system in memory, read-only: what a test puts into `contents` and `directories` is there.
+
+#include "worker/files.hpp"
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace awm::worker::testing {
+
+class fake_files final : public files {
+ public:
+  std::map<std::filesystem::path, std::string> contents;
+  std::set<std::filesystem::path> directories;
+
+  bool is_directory(const std::filesystem::path& path) const override { return directories.contains(path); }
+  bool is_regular_file(const std::filesystem::path& path) const override { return contents.contains(path); }
+  bool is_executable(const std::filesystem::path&) const override { return false; }
+  bool is_being_written(const std::filesystem::path&) const override { return false; }
+
+  std::optional<std::string> read(const std::filesystem::path& path) const override {
+    const auto found = contents.find(path);
+    return found == contents.end() ? std::nullopt : std::optional{found->second};
+  }
+
+  std::unique_ptr<file_view> view(const std::filesystem::path& path) const override {
+    auto text = read(path);
+    return text ? std::make_unique<text_view>(std::move(*text)) : nullptr;
+  }
+
+  std::vector<std::filesystem::path> find(const std::filesystem::path& directory,
+                                          std::string_view suffix) const override {
+    const std::string prefix = directory.string() + "/";
+    std::vector<std::filesystem::path> found;
+    for (const auto& [path, text] : contents) {
+      if (path.string().starts_with(prefix) && path.string().ends_with(suffix)) found.push_back(path);
+    }
+    return found;
+  }
+
+  std::error_code create_directory(const std::filesystem::path&) override { return read_only(); }
+  std::unique_ptr<output_file> create(const std::filesystem::path&, std::error_code& error) override {
+    error = read_only();
+    return nullptr;
+  }
+  std::error_code rename(const std::filesystem::path&, const std::filesystem::path&) override { return read_only(); }
+  std::error_code remove(const std::filesystem::path&) override { return read_only(); }
+
+ private:
+  class text_view final : public file_view {
+   public:
+    explicit text_view(std::string text) : text_{std::move(text)} {}
+    std::string_view bytes() const override { return text_; }
+
+   private:
+    std::string text_;
+  };
+
+  static std::error_code read_only() { return std::make_error_code(std::errc::read_only_file_system); }
+};
+
+}  // namespace awm::worker::testing

@@ -1,0 +1,459 @@
+#include "worker/turn.hpp"
+
+#include "support/fake_launcher.hpp"
+#include "support/manual_clock.hpp"
+#include "support/run.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+namespace awm::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using test::settle;
+
+class recorder final : public turn_observer {
+ public:
+  void permission_asked(const permission_line& question) override { asked.push_back(question); }
+  void permission_withdrawn(const std::string& request_id) override { withdrawn.push_back(request_id); }
+  void turn_ended(const turn_outcome& ended) override {
+    ++endings;
+    outcome = ended;
+  }
+
+  std::vector<permission_line> asked;
+  std::vector<std::string> withdrawn;
+  int endings = 0;
+  turn_outcome outcome;
+};
+
+/// A turn with a fake child, and everything around it.
+struct stage {
+  explicit stage(const asio::any_io_executor& executor) : launcher(executor), executor_(executor) {
+    transcript_record record;
+    record.worker_id = "w1";
+    record.turns.push_back({{"prompt", "do it"}});
+    transcript.emplace(files, directory.path(), std::move(record));
+    request.prompt = "do it";
+    request.prompt_id = "p1";
+    request.launch.program = "/bin/claude";
+  }
+
+  /// Starts the turn and lets it run until it waits for its child.
+  asio::awaitable<void> start() {
+    running.emplace(request, launcher, clock, buffers, *transcript, observer);
+    const auto run = [](turn& started, bool& done) -> asio::awaitable<void> {
+      co_await started.run();
+      done = true;
+    };
+    asio::co_spawn(executor_, run(*running, over), asio::detached);
+    co_await settle();
+  }
+
+  test::fake_child& child() { return *launcher.children.at(0); }
+
+  json on_disk() { return json::parse(files.read(transcript->path()).value()); }
+
+  test::temporary_directory directory;
+  system_files files;
+  test::manual_clock clock;
+  test::fake_launcher launcher;
+  worker::reading buffers;
+  recorder observer;
+  turn_request request;
+  std::optional<worker::transcript> transcript;
+  std::optional<turn> running;
+  bool over = false;
+
+ private:
+  asio::any_io_executor executor_;
+};
+
+template <class Body>
+void run(Body body) {
+  test::run([&body](asio::any_io_executor executor) -> asio::awaitable<void> {
+    stage stage(executor);
+    co_await body(stage);
+  });
+}
+
+json question(const std::string& id, const std::string& tool = "Bash") {
+  return {{"type", "control_request"},
+          {"request_id", id},
+          {"request", {{"subtype", "can_use_tool"}, {"tool_name", tool}, {"input", {{"command", "ls"}}}}}};
+}
+
+TEST(turn, the_prompt_follows_the_answer_to_initialize_and_stdin_stays_open_until_the_result) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.request.initialize = {{"systemPrompt", json::array({"be brief"})}};
+    stage.request.literal_prompts = true;
+    co_await stage.start();
+    EXPECT_EQ(stage.child().lines().size(), 1U);
+    EXPECT_EQ(stage.child().lines()[0]["request"]["systemPrompt"][0], "be brief");
+    EXPECT_EQ(stage.child().lines()[0]["request"]["subtype"], "initialize");
+    stage.child().answer_initialize();
+    co_await settle();
+    EXPECT_EQ(stage.child().lines().at(1)["message"]["content"], "do it");
+    EXPECT_EQ(stage.child().lines()[1]["uuid"], "p1");
+    EXPECT_FALSE(stage.child().input_closed);
+    stage.child().print_result("done");
+    co_await settle();
+    EXPECT_TRUE(stage.child().input_closed);
+    EXPECT_EQ(stage.observer.endings, 1) << "the result ends the turn, not the exit";
+    EXPECT_TRUE(stage.observer.outcome.completed);
+    EXPECT_EQ(stage.observer.outcome.result, "done");
+    EXPECT_FALSE(stage.over);
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_TRUE(stage.over);
+    EXPECT_EQ(stage.observer.endings, 1);
+    EXPECT_EQ(stage.clock.armed(), 0U);
+  });
+}
+
+TEST(turn, the_transcript_is_complete_when_the_observer_hears_of_the_end) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    EXPECT_EQ(stage.on_disk()["state"], "running");
+    stage.child().answer_initialize();
+    stage.child().print({{"type", "system"}, {"subtype", "init"}, {"session_id", "s9"}, {"model", "m"}});
+    stage.child().print(
+        {{"type", "assistant"}, {"message", {{"id", "a"}, {"role", "assistant"}, {"content", json::array({1})}}}});
+    stage.child().print_result("done",
+                               {{"permission_denials", json::array({{{"tool_name", "Bash"}}})}, {"duration_ms", 12}});
+    co_await settle();
+    const auto disk = stage.on_disk();
+    EXPECT_EQ(disk["state"], "completed");
+    EXPECT_EQ(disk["session_id"], "s9");
+    EXPECT_EQ(disk["model"], "m");
+    EXPECT_EQ(disk["result"], "done");
+    EXPECT_EQ(disk["total_cost_usd"], 0.5);
+    EXPECT_EQ(disk["permission_denials"].size(), 1U);
+    EXPECT_EQ(disk["messages"].size(), 2U);
+    EXPECT_EQ(disk["turns"].back()["duration_ms"], 12);
+    EXPECT_EQ(disk["turns"].back()["prompt"], "do it");
+    stage.child().exit_with(0);
+    co_await settle();
+  });
+}
+
+TEST(turn, a_cost_that_the_cli_states_for_this_result_counts_before_the_total) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.transcript->record().total_cost_usd = 1;
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print_result(
+        "r", {{"total_cost_usd", 9},
+              {"model_usage_since_last_result", {{"a", {{"costUSD", 0.25}}}, {"b", {{"costUSD", 0.5}}}}}});
+    co_await settle();
+    EXPECT_EQ(stage.observer.outcome.cost_usd, 0.75);
+    EXPECT_EQ(stage.on_disk()["total_cost_usd"], 1.75);
+    stage.child().exit_with(0);
+    co_await settle();
+  });
+}
+
+TEST(turn, an_error_result_is_told_with_the_exit_status_and_a_hint) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print_result("API Error: 429", {{"is_error", true}, {"api_error_status", 429}});
+    co_await settle();
+    EXPECT_EQ(stage.observer.endings, 0);
+    EXPECT_TRUE(stage.child().input_closed);
+    stage.child().exit_with(1);
+    co_await settle();
+    EXPECT_EQ(stage.observer.endings, 1);
+    EXPECT_FALSE(stage.observer.outcome.completed);
+    EXPECT_EQ(stage.observer.outcome.returncode, 1);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("rate limit"), std::string::npos)
+        << stage.observer.outcome.error_hint;
+    EXPECT_EQ(stage.on_disk()["state"], "failed");
+    EXPECT_EQ(stage.on_disk()["error"], stage.observer.outcome.error_hint);
+  });
+}
+
+TEST(turn, an_exit_without_a_result_is_a_failure_that_quotes_stderr) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().stderr_text = "noise\nerror: unknown option '--x'\n";
+    stage.child().exit_with(1);
+    co_await settle();
+    EXPECT_TRUE(stage.over);
+    EXPECT_EQ(stage.observer.outcome.returncode, 1);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("unknown option '--x'"), std::string::npos);
+  });
+}
+
+TEST(turn, a_child_that_was_killed_is_a_failure_that_names_the_signal) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().exit_with(-SIGKILL);
+    co_await settle();
+    EXPECT_EQ(stage.observer.outcome.returncode, -SIGKILL);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("signal 9"), std::string::npos)
+        << stage.observer.outcome.error_hint;
+  });
+}
+
+TEST(turn, a_program_that_does_not_start_is_a_failure_without_returncode) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.launcher.failure = std::make_error_code(std::errc::no_such_file_or_directory);
+    co_await stage.start();
+    EXPECT_TRUE(stage.over);
+    EXPECT_FALSE(stage.observer.outcome.returncode);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("/bin/claude"), std::string::npos);
+    EXPECT_EQ(stage.on_disk()["state"], "failed");
+  });
+}
+
+TEST(turn, a_grandchild_that_holds_the_pipe_hangs_nothing) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    co_await settle();
+    stage.child().print_result("last words");
+    stage.child().exit_with(0, true);
+    co_await settle();
+    EXPECT_TRUE(stage.over);
+    EXPECT_TRUE(stage.observer.outcome.completed);
+  });
+}
+
+TEST(turn, an_output_that_ends_before_the_child_does_lets_the_child_go) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().close_output();
+    co_await settle();
+    EXPECT_TRUE(stage.child().input_closed);
+    EXPECT_FALSE(stage.over);
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_TRUE(stage.over);
+    EXPECT_FALSE(stage.observer.outcome.completed);
+  });
+}
+
+TEST(turn, a_child_that_does_not_go_is_interrupted_and_then_killed) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print_result("done");
+    co_await settle();
+    EXPECT_TRUE(stage.child().signals.empty());
+    stage.clock.advance(10s);
+    EXPECT_EQ(stage.child().signals, std::vector{SIGINT});
+    stage.clock.advance(3s);
+    EXPECT_EQ(stage.child().signals, (std::vector{SIGINT, SIGKILL}));
+    stage.child().exit_with(-SIGKILL);
+    co_await settle();
+    EXPECT_TRUE(stage.over);
+    EXPECT_TRUE(stage.observer.outcome.completed) << "what happens after the result does not change it";
+  });
+}
+
+TEST(turn, a_child_that_never_answers_initialize_is_ended) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.clock.advance(180s);
+    EXPECT_TRUE(stage.child().input_closed);
+    stage.clock.advance(1s);
+    EXPECT_EQ(stage.child().signals, std::vector{SIGINT});
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_NE(stage.observer.outcome.error_hint.find("180 s"), std::string::npos);
+  });
+}
+
+TEST(turn, an_agent_that_the_cli_does_not_list_gets_no_prompt) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.request.expectations.agent = "myplug:bar";
+    co_await stage.start();
+    stage.child().answer_initialize({{"agents", json::array({{{"name", "Explore"}}})}});
+    co_await settle();
+    EXPECT_EQ(stage.child().lines().size(), 1U);
+    EXPECT_TRUE(stage.child().input_closed);
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_NE(stage.observer.outcome.error_hint.find("myplug:bar"), std::string::npos);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("Explore"), std::string::npos);
+  });
+}
+
+TEST(turn, what_the_cli_says_of_itself_otherwise_than_expected_is_a_warning) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.request.expectations.permission_mode = "plan";
+    stage.request.expectations.tools = {"Bahs"};
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print({{"type", "system"},
+                         {"subtype", "init"},
+                         {"permissionMode", "default"},
+                         {"tools", json::array({"Bash"})},
+                         {"mcp_servers", json::array({{{"name", "db"}, {"status", "failed"}}})}});
+    stage.child().print_result("done");
+    co_await settle();
+    EXPECT_EQ(stage.observer.outcome.warnings.size(), 3U);
+    EXPECT_EQ(stage.on_disk()["warnings"].size(), 3U);
+    stage.child().exit_with(0);
+    co_await settle();
+  });
+}
+
+TEST(turn, a_question_is_passed_on_and_answered_once) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print(question("q1"));
+    stage.child().print(question("q2"));
+    co_await settle();
+    EXPECT_EQ(stage.observer.asked.size(), 2U);
+    stage.running->allow("q1", R"({"command":"pwd"})");
+    stage.running->allow("q1", R"({"command":"pwd"})");
+    stage.running->deny("q2", "too risky");
+    stage.running->deny("unknown", "x");
+    EXPECT_EQ(stage.child().lines().size(), 4U);
+    EXPECT_EQ(stage.child().lines()[2]["response"]["response"]["updatedInput"]["command"], "pwd");
+    EXPECT_EQ(stage.child().lines()[3]["response"]["response"]["message"], "too risky");
+    stage.child().print_result("done");
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_TRUE(stage.observer.withdrawn.empty());
+  });
+}
+
+TEST(turn, a_question_that_is_withdrawn_or_outlived_by_its_child_is_taken_back) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print(question("q1"));
+    stage.child().print(question("q2"));
+    stage.child().print({{"type", "control_cancel_request"}, {"request_id", "q1"}});
+    co_await settle();
+    EXPECT_EQ(stage.observer.withdrawn, std::vector<std::string>{"q1"});
+    stage.running->allow("q1", "{}");
+    EXPECT_EQ(stage.child().lines().size(), 2U) << "an answer that comes too late is not sent";
+    stage.child().exit_with(-SIGSEGV);
+    co_await settle();
+    EXPECT_EQ(stage.observer.withdrawn, (std::vector<std::string>{"q1", "q2"}));
+    EXPECT_EQ(stage.observer.endings, 1);
+  });
+}
+
+TEST(turn, a_question_that_nobody_serves_here_is_answered_with_an_error) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print(
+        {{"type", "control_request"}, {"request_id", "h1"}, {"request", {{"subtype", "hook_callback"}}}});
+    co_await settle();
+    EXPECT_EQ(stage.child().lines().back()["response"]["subtype"], "error");
+    EXPECT_EQ(stage.child().lines().back()["response"]["request_id"], "h1");
+    stage.child().exit_with(0);
+    co_await settle();
+  });
+}
+
+TEST(turn, broken_lines_are_counted_and_named_and_end_nothing) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print_raw("garbage\n{\"half\":\n");
+    stage.child().print_result("done");
+    stage.child().print_raw("{\"unfinished");
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_TRUE(stage.observer.outcome.completed);
+    EXPECT_EQ(stage.observer.outcome.warnings.size(), 1U);
+    EXPECT_NE(stage.observer.outcome.warnings.at(0).find("2 line(s)"), std::string::npos);
+  });
+}
+
+TEST(turn, a_refused_key_is_not_tried_for_three_minutes) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    for (int attempt = 1; attempt <= 3; ++attempt) {
+      EXPECT_EQ(stage.child().lines().size(), attempt == 1 ? 1U : 2U);
+      stage.child().print({{"type", "system"},
+                           {"subtype", "api_retry"},
+                           {"attempt", attempt},
+                           {"error_status", 401},
+                           {"error", "authentication_failed"}});
+      co_await settle();
+    }
+    EXPECT_EQ(stage.child().lines().back()["request"]["subtype"], "interrupt");
+    stage.child().print_result("", {{"is_error", true}, {"subtype", "error_during_execution"}});
+    stage.child().exit_with(1);
+    co_await settle();
+    EXPECT_NE(stage.observer.outcome.error_hint.find("not signed in"), std::string::npos)
+        << stage.observer.outcome.error_hint;
+  });
+}
+
+TEST(turn, a_question_that_is_asked_twice_is_one_question) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print(question("q1"));
+    stage.child().print(question("q1"));
+    co_await settle();
+    EXPECT_EQ(stage.observer.asked.size(), 1U);
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_EQ(stage.observer.withdrawn.size(), 1U);
+  });
+}
+
+TEST(turn, a_result_or_question_that_cannot_be_read_fails_the_turn_and_does_not_hang_it) {
+  for (const std::string line :
+       {R"({"type":"result","is_error":false,"result":"\x"})", R"({"type":"control_request","request":[[[}})"}) {
+    run([&line](stage& stage) -> asio::awaitable<void> {
+      co_await stage.start();
+      stage.child().answer_initialize();
+      stage.child().print_raw(line + "\n");
+      co_await settle();
+      EXPECT_TRUE(stage.child().input_closed);
+      stage.child().exit_with(0);
+      co_await settle();
+      EXPECT_FALSE(stage.observer.outcome.completed);
+      EXPECT_NE(stage.observer.outcome.error_hint.find("cannot be read"), std::string::npos);
+    });
+  }
+}
+
+TEST(turn, what_is_thrown_in_it_fails_it_and_goes_no_further) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.transcript->record().turns = 5;  // as no transcript that was loaded can have it
+    co_await stage.start();
+    EXPECT_TRUE(stage.over);
+  });
+}
+
+TEST(turn, stopping_puts_the_transcript_in_order_at_once) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start();
+    stage.child().answer_initialize();
+    stage.child().print(
+        {{"type", "assistant"}, {"message", {{"id", "a"}, {"role", "assistant"}, {"content", json::array({1})}}}});
+    co_await settle();
+    stage.running->stop();
+    EXPECT_EQ(stage.on_disk()["state"], "interrupted");
+    EXPECT_EQ(stage.on_disk()["messages"].size(), 2U);
+    stage.child().print_result("", {{"is_error", true}});
+    stage.child().exit_with(0);
+    co_await settle();
+    EXPECT_TRUE(stage.over);
+    EXPECT_EQ(stage.observer.endings, 0);
+    EXPECT_EQ(stage.on_disk()["state"], "interrupted");
+  });
+}
+
+}  // namespace
+}  // namespace awm::worker
