@@ -207,6 +207,8 @@ void session::take_answer(std::string_view response) {
   std::string const id = json::text_of(response, "request_id");
   for (question& asked : open_)
     if (asked.request_id == id && asked.answer.empty()) asked.answer = std::string(response);
+  // Answered ones stand first, in the order in which the answers came, also when several came in one read.
+  std::stable_partition(open_.begin(), open_.end(), [](const question& asked) { return !asked.answer.empty(); });
 }
 
 void session::serve_lines_without_waiting() {
