@@ -12,68 +12,113 @@ constexpr std::chrono::seconds progress_interval{20};
 
 }  // namespace
 
-join::join(asio::any_io_executor executor, coro::clock& clock, std::function<outstanding_turns()> outstanding,
-           std::function<bool()> must_interrupt)
-    : clock_(clock),
-      outstanding_(std::move(outstanding)),
-      must_interrupt_(std::move(must_interrupt)),
-      changed_(std::move(executor)) {}
+const std::set<std::string, std::less<>>& selection::workers() const {
+  static const std::set<std::string, std::less<>> nobody;
+  return only_ ? *only_ : nobody;
+}
+
+join::join(asio::any_io_executor executor, coro::clock& clock, hooks hooks)
+    : clock_(clock), hooks_(std::move(hooks)), changed_(std::move(executor)) {}
 
 void join::add(finished_turn turn) {
   undelivered_.push_back(std::move(turn));
   changed();
 }
 
-bool join::has_anything() const {
-  return !undelivered_.empty() || on_loan_ > 0 || outstanding_().total() > 0 || must_interrupt_();
+std::size_t join::undelivered(const selection& workers) const {
+  if (workers.is_everything()) return undelivered_.size();
+  return static_cast<std::size_t>(std::count_if(undelivered_.begin(), undelivered_.end(), [&](const auto& turn) {
+    return workers.contains(turn.worker_id);
+  }));
 }
 
-bool join::is_over() const {
-  if (must_interrupt_()) return true;
+std::size_t join::lent(const selection& workers) const {
+  if (workers.is_everything()) return lent_.size();
+  return static_cast<std::size_t>(
+      std::count_if(lent_.begin(), lent_.end(), [&](const auto& id) { return workers.contains(id); }));
+}
+
+bool join::has_anything(const selection& workers) const {
+  return undelivered(workers) > 0 || lent(workers) > 0 || hooks_.outstanding(workers).total() > 0 ||
+         hooks_.must_interrupt();
+}
+
+bool join::holds(const std::string& worker_id) const {
+  return lent_.contains(worker_id) ||
+         std::any_of(undelivered_.begin(), undelivered_.end(),
+                     [&](const auto& turn) { return turn.worker_id == worker_id; });
+}
+
+bool join::is_over(const wait_request& request) const {
+  if (hooks_.must_interrupt()) return true;
+  const bool has_some = undelivered(request.workers) > 0;
+  if (request.any && has_some) return true;
   // While a result is on loan this wait may yet get it back.
-  return outstanding_().total() == 0 && (!undelivered_.empty() || on_loan_ == 0);
+  return hooks_.outstanding(request.workers).total() == 0 && (has_some || lent(request.workers) == 0);
 }
 
-asio::awaitable<join::loan> join::wait(progress report) {
-  const auto self = waiters_.emplace(waiters_.end());
+asio::awaitable<join::loan> join::wait(wait_request request, progress report) {
+  const auto self = waiters_.insert(waiters_.end(), waiter{&request.workers, {}});
   const auto leave = [this, self](void*) { waiters_.erase(self); };
   const std::unique_ptr<void, decltype(leave)> leave_at_end(this, leave);
-  while (!is_over()) {
-    report(undelivered_.size(), outstanding_());
-    co_await coro::wait_until(changed_, clock_, clock_.now() + progress_interval);
+  const auto deadline = request.timeout ? clock_.now() + *request.timeout : coro::clock::time_point::max();
+  loan taken;
+  while (!is_over(request)) {
+    if (clock_.now() >= deadline) {
+      taken.result.timed_out = true;
+      break;
+    }
+    report(undelivered(request.workers), hooks_.outstanding(request.workers));
+    co_await coro::wait_until(changed_, clock_, std::min(deadline, clock_.now() + progress_interval));
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) throw std::system_error(asio::error::operation_aborted);
   }
-  loan taken;
-  taken.result.finished.assign(std::make_move_iterator(undelivered_.begin()),
-                               std::make_move_iterator(undelivered_.end()));
-  undelivered_.clear();
+  taken.result.finished = take(request.workers);
   taken.result.delivered_elsewhere = std::move(self->delivered_elsewhere);
   taken.settle = lend(taken.result.finished, &*self);
   co_return taken;
 }
 
+std::vector<finished_turn> join::take(const selection& workers) {
+  std::vector<finished_turn> taken;
+  for (auto turn = undelivered_.begin(); turn != undelivered_.end();) {
+    if (!workers.contains(turn->worker_id)) {
+      ++turn;
+      continue;
+    }
+    taken.push_back(std::move(*turn));
+    turn = undelivered_.erase(turn);
+  }
+  return taken;
+}
+
 std::function<void(bool)> join::lend(std::vector<finished_turn> turns, const waiter* taker) {
   if (turns.empty()) return [](bool) {};
-  ++on_loan_;
-  std::vector<std::string> ids;
-  for (const auto& turn : turns) ids.push_back(turn.worker_id);
-  for (auto& other : waiters_) {
-    if (&other == taker) continue;
-    other.delivered_elsewhere.insert(other.delivered_elsewhere.end(), ids.begin(), ids.end());
-  }
-  return [this, ids = std::move(ids), turns = std::move(turns)](bool written) mutable {
-    --on_loan_;
-    if (!written) {
-      for (auto& other : waiters_) {
-        std::erase_if(other.delivered_elsewhere,
-                      [&](const std::string& id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); });
+  for (const auto& turn : turns) {
+    lent_.insert(turn.worker_id);
+    for (auto& other : waiters_) {
+      if (&other != taker && other.workers->contains(turn.worker_id)) {
+        other.delivered_elsewhere.push_back(turn.worker_id);
       }
-      undelivered_.insert(undelivered_.begin(), std::make_move_iterator(turns.begin()),
-                          std::make_move_iterator(turns.end()));
     }
+  }
+  return [this, turns = std::move(turns), was_written = false](bool written) mutable {
+    if (!was_written) {
+      for (const auto& turn : turns) lent_.erase(lent_.find(turn.worker_id));
+    }
+    if (written || was_written) hooks_.delivered(turns, written);
+    if (!written) take_back(std::exchange(turns, {}));
+    was_written = written;
     changed();
   };
+}
+
+void join::take_back(std::vector<finished_turn> turns) {
+  for (const auto& turn : turns) {
+    for (auto& other : waiters_) std::erase(other.delivered_elsewhere, turn.worker_id);
+  }
+  undelivered_.insert(undelivered_.begin(), std::make_move_iterator(turns.begin()),
+                      std::make_move_iterator(turns.end()));
 }
 
 }  // namespace awm::manager

@@ -1,15 +1,20 @@
 #pragma once
-// The one join that every `wait` is: over all turns that have not ended, cut short by a question. And the ledger behind
-// it, which knows of every turn that ended whether somebody has been told.
+// The one join that every `wait` is: over turns that have not ended, cut short by a question. And the ledger behind it,
+// which knows of every turn that ended whether somebody has been told.
 
 #include "coro/clock.hpp"
 #include "coro/event.hpp"
-#include "worker/turn.hpp"
+#include "manager/worker_state.hpp"
+#include "manager/written_files.hpp"
+#include "worker/conversation.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <functional>
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,19 +25,42 @@ struct finished_turn {
   std::string worker_id;
   std::string description;
   std::size_t turn = 0;  // from 1
+  worker_state state = worker_state::failed;
   std::string session_id;
   std::string transcript_path;
   double total_cost_usd = 0;  // of the worker, over all its turns
+  /// Its `result` is cut to a preview when the whole of it is on disk.
   worker::turn_outcome outcome;
+  std::size_t result_size = 0;
+  std::vector<std::string> files_written;
+  /// Other workers that wrote the same files.
+  std::vector<conflict> conflicts;
+  /// The worktree and what became of it; null: none.
+  nlohmann::json worktree = nullptr;
 };
 
-/// How many turns are on their way, by state.
-struct outstanding_turns {
-  std::size_t queued = 0;
-  std::size_t running = 0;
-  std::size_t awaiting_permission = 0;
+/// Which workers a wait is about.
+class selection {
+ public:
+  /// All.
+  selection() = default;
+  explicit selection(std::vector<std::string> workers) : only_(std::in_place, workers.begin(), workers.end()) {}
 
-  std::size_t total() const { return queued + running + awaiting_permission; }
+  bool is_everything() const { return !only_; }
+  bool contains(const std::string& worker_id) const { return !only_ || only_->contains(worker_id); }
+  /// Empty when it is everything.
+  const std::set<std::string, std::less<>>& workers() const;
+
+ private:
+  std::optional<std::set<std::string, std::less<>>> only_;
+};
+
+struct wait_request {
+  selection workers;
+  /// Return with the first turn that has ended, and not with the last.
+  bool any = false;
+  /// Nothing: as long as it takes.
+  std::optional<coro::clock::duration> timeout;
 };
 
 /// What a `wait` found.
@@ -40,19 +68,25 @@ struct join_result {
   std::vector<finished_turn> finished;
   /// Workers whose turns ended during this wait, but were told to another one.
   std::vector<std::string> delivered_elsewhere;
+  bool timed_out = false;
 };
 
-/// Waits for all outstanding turns, and hands each ended turn to exactly one waiter.
+/// Waits for outstanding turns, and hands each ended turn to exactly one waiter.
 ///
 /// A turn stays undelivered until the response that carries it was written: what a waiter takes is on loan until it
-/// says `settle`. A loan that fails (the request was cancelled, the client is gone) goes back, in front of what ended
-/// later, and wakes whoever waits.
+/// says `settle`. A loan that fails (the request was cancelled, the client is gone, or it threw the response away) goes
+/// back, in front of what ended later, and wakes whoever waits.
 class join {
  public:
-  /// `outstanding` and `must_interrupt` are asked whenever something changed: how many turns are on their way, and
-  /// whether there is a question that cuts a wait short.
-  join(asio::any_io_executor executor, coro::clock& clock, std::function<outstanding_turns()> outstanding,
-       std::function<bool()> must_interrupt);
+  /// `outstanding` and `must_interrupt` are asked whenever something changed: how many of the selected turns are on
+  /// their way, and whether there is something that cuts every wait short. `delivered` is told what was, or no longer
+  /// counts as, delivered.
+  struct hooks {
+    std::function<outstanding_turns(const selection&)> outstanding;
+    std::function<bool()> must_interrupt;
+    std::function<void(const std::vector<finished_turn>&, bool)> delivered;
+  };
+  join(asio::any_io_executor executor, coro::clock& clock, hooks hooks);
 
   /// A turn ended.
   void add(finished_turn turn);
@@ -60,11 +94,14 @@ class join {
   /// The answers of `outstanding` or `must_interrupt` may have changed.
   void changed() { changed_.pulse(); }
 
-  /// True when a wait would have something to wait for or to deliver.
-  bool has_anything() const;
+  /// Set again and again: whenever something changed.
+  coro::event& change() { return changed_; }
 
-  /// Turns that ended and are not on loan.
-  std::size_t undelivered() const { return undelivered_.size(); }
+  /// True when a wait would have something to wait for or to deliver.
+  bool has_anything(const selection& workers) const;
+
+  /// Whether a turn of the worker ended and is not yet delivered for good.
+  bool holds(const std::string& worker_id) const;
 
   /// Told at every change, and every 20 s at least: how many turns of those that this wait covers have ended.
   using progress = std::function<void(std::size_t finished, const outstanding_turns& outstanding)>;
@@ -72,29 +109,34 @@ class join {
   /// What was taken, and the obligation to say what became of it.
   struct loan {
     join_result result;
-    /// To be called once: true when the response with the result was written, false when it never was.
+    /// To be called with true when the response with the result was written, with false when it never was. After true,
+    /// false may still follow: the client threw the response away.
     std::function<void(bool written)> settle;
   };
 
-  /// Waits until nothing is outstanding or a question interrupts, then takes what is undelivered.
-  /// Cancellation ends it by exception, with nothing taken.
-  asio::awaitable<loan> wait(progress report);
+  /// Waits until what was asked for has ended, something interrupts, or the time is over; then takes what is
+  /// undelivered among the selected. Cancellation ends it by exception, with nothing taken.
+  asio::awaitable<loan> wait(wait_request request, progress report);
 
  private:
   struct waiter {
+    const selection* workers;
     std::vector<std::string> delivered_elsewhere;
   };
   using waiters = std::list<waiter>;
 
-  bool is_over() const;
+  std::size_t undelivered(const selection& workers) const;
+  std::size_t lent(const selection& workers) const;
+  bool is_over(const wait_request& request) const;
+  std::vector<finished_turn> take(const selection& workers);
   std::function<void(bool)> lend(std::vector<finished_turn> turns, const waiter* taker);
+  void take_back(std::vector<finished_turn> turns);
 
   coro::clock& clock_;
-  std::function<outstanding_turns()> outstanding_;
-  std::function<bool()> must_interrupt_;
+  hooks hooks_;
   coro::event changed_;
   std::list<finished_turn> undelivered_;
-  std::size_t on_loan_ = 0;
+  std::multiset<std::string, std::less<>> lent_;  // workers whose turns are on loan
   waiters waiters_;
 };
 

@@ -1,20 +1,40 @@
 #include "manager/manager.hpp"
 
+#include "text/words.hpp"
+#include "worker/timestamp.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <random>
 #include <utility>
 
 namespace awm::manager {
 namespace {
 
+using namespace std::chrono_literals;
 using nlohmann::json;
 namespace fs = std::filesystem;
 
 // Of the 90 ms that the program takes to end; the rest is the client's and the children's.
-constexpr std::chrono::milliseconds patience_with_files{40};
+constexpr auto patience_with_files = std::chrono::milliseconds(40);
+
+// The time that workers have to come to an end when the fleet's money is spent.
+constexpr auto time_to_wind_down = 60s;
+
+// A refusal that does not say when it ends doubles the pause, up to a quarter of an hour.
+constexpr int most_doublings = 4;
+// Of a rate limit's end, added at random, so that not everything comes back at the same moment.
+constexpr double jitter = 0.1;
+
+constexpr auto continue_prompt =
+    "Your last request was refused by the API because of a rate limit, which is over now. Continue where you stopped.";
+
+/// A file of the log folder for the manager's own use.
+fs::path own_file(const manager_config& config, const char* name) {
+  return config.log_dir / name;
+}
 
 worker::launch_spec version_question(const manager_config& config) {
   return {config.claude.string(),
@@ -23,87 +43,12 @@ worker::launch_spec version_question(const manager_config& config) {
           config.cwd.string()};
 }
 
-/// The `answers` of an AskUserQuestion go beside the questions; callers may give them alone.
-json completed_input(const pending_permission& pending, const json& updated_input) {
-  auto input = json::parse(pending.question.input);
-  if (pending.question.tool != "AskUserQuestion") return updated_input;
-  input.update(updated_input);
-  return input;
+std::string dollars(double amount) {
+  std::string text = std::to_string(amount);
+  return "$" + text.substr(0, text.find('.') + 5);
 }
 
 }  // namespace
-
-/// A worker as the manager keeps it: in memory what a list needs, on disk the rest.
-class manager::managed_worker final : public worker::turn_observer {
- public:
-  enum class state { ended, queued, running, awaiting_permission };
-
-  managed_worker(manager& owner, std::string worker_id, std::string text)
-      : owner_(owner), id(std::move(worker_id)), description(std::move(text)) {}
-
-  bool is_outstanding() const { return state_ != state::ended; }
-
-  void enter(state entered_state) {
-    if (auto* const left = counter(state_)) --*left;
-    state_ = entered_state;
-    if (auto* const entered = counter(state_)) ++*entered;
-    owner_.join_.changed();
-  }
-
-  void permission_asked(const worker::permission_line& question) override {
-    owner_.broker_.add({worker::random_uuid(), id, description, question});
-    ++questions_;
-    enter(state::awaiting_permission);
-  }
-
-  void permission_withdrawn(const std::string& request_id) override {
-    owner_.broker_.withdraw(id, request_id);
-    question_closed();
-  }
-
-  void question_closed() {
-    --questions_;
-    enter(questions_ == 0 ? state::running : state::awaiting_permission);
-  }
-
-  void turn_ended(const worker::turn_outcome& outcome) override {
-    const auto& record = transcript->record();
-    is_on_disk = outcome.is_on_disk;
-    owner_.join_.add({id, description, record.turns.size(), record.session_id, transcript->path().string(),
-                      record.total_cost_usd, outcome});
-    enter(state::ended);
-  }
-
- private:
-  std::size_t* counter(state which) {
-    switch (which) {
-      case state::queued:
-        return &owner_.outstanding_.queued;
-      case state::running:
-        return &owner_.outstanding_.running;
-      case state::awaiting_permission:
-        return &owner_.outstanding_.awaiting_permission;
-      case state::ended:
-        break;
-    }
-    return nullptr;
-  }
-
-  manager& owner_;
-  state state_ = state::ended;
-  std::size_t questions_ = 0;
-
- public:
-  const std::string id;
-  const std::string description;
-  /// Loaded while a turn is accepted or runs.
-  std::unique_ptr<worker::transcript> transcript;
-  /// False when the last turn could not be written: then the transcript in memory is all there is, and stays.
-  bool is_on_disk = true;
-  /// The turn whose child lives, and the one that waits for it to be gone or for a slot.
-  std::unique_ptr<worker::turn> running;
-  std::optional<worker::turn_request> next;
-};
 
 manager::manager(asio::any_io_executor executor, manager_config config, worker::launcher& launcher, coro::clock& clock,
                  worker::files& files)
@@ -113,18 +58,33 @@ manager::manager(asio::any_io_executor executor, manager_config config, worker::
       clock_(clock),
       files_(files),
       probe_(executor, launcher, clock, version_question(config_)),
-      join_(
-          executor, clock, [this] { return outstanding_; }, [this] { return !broker_.empty(); }),
-      queue_(config_.max_workers),
-      turns_(executor) {}
+      permission_log_(files, config_.log_dir),
+      broker_(executor, config_.rules, permission_log_, clock,
+              {[this](const auto& question, const auto& answer) { answer_question(question, answer); },
+               [this] { join_.changed(); }}),
+      join_(executor, clock,
+            {[this](const selection& workers) { return outstanding(workers); }, [this] { return must_interrupt(); },
+             [this](const auto& turns, bool delivered) { note_delivered(turns, delivered); }}),
+      queue_(clock, config_.max_workers, config_.max_starts),
+      deliveries_(files, own_file(config_, ".delivered.ndjson")),
+      status_(files, clock, own_file(config_, "current-session.json"), [this] { return status(); }),
+      session_id_(worker::random_uuid()),
+      news_(executor),
+      recovered_(executor),
+      turns_(executor) {
+  deliveries_.load();
+}
 
 manager::~manager() = default;
 
-void manager::probe_cli() {
+void manager::begin() {
+  turns_.spawn(recover());
   if (config_.claude.empty()) return;
   const auto ask = [](cli_probe& probe) -> asio::awaitable<void> { co_await probe.ask(); };
   turns_.spawn(ask(probe_));
 }
+
+// ---- the way of a prompt ----
 
 asio::awaitable<std::optional<refusal>> manager::cannot_start() {
   if (stopping_) co_return refusal{"The manager is shutting down; nothing new is started."};
@@ -133,6 +93,12 @@ asio::awaitable<std::optional<refusal>> manager::cannot_start() {
         "The Claude Code CLI was not found: " + config_.claude_name +
         " is no program that can be run. Install it (npm install -g @anthropic-ai/claude-code), or start this "
         "server with --claude /absolute/path/to/claude."};
+  }
+  if (config_.budget_usd && spent_usd() >= *config_.budget_usd) {
+    co_return refusal{"The budget of all workers is spent: " + dollars(spent_usd()) + " of budget_usd " +
+                      dollars(*config_.budget_usd) +
+                      ". Nothing new is started. Ask the user; a server with a larger --budget-usd can go on with the "
+                      "same workers."};
   }
   const auto found = co_await probe_.ask();
   if (found.failure) co_return refusal{*found.failure + ". Start this server with --claude /absolute/path/to/claude."};
@@ -148,11 +114,11 @@ asio::awaitable<std::optional<refusal>> manager::cannot_start() {
 /// Counts a call that is about to put a turn on its way, so that a `wait` sent right behind it waits for it.
 class manager::announced_turn {
  public:
-  explicit announced_turn(manager& owner) : owner_(owner) { ++owner_.outstanding_.queued; }
+  explicit announced_turn(manager& owner) : owner_(owner) { ++owner_.announced_; }
   announced_turn(const announced_turn&) = delete;
   announced_turn& operator=(const announced_turn&) = delete;
   ~announced_turn() {
-    --owner_.outstanding_.queued;
+    --owner_.announced_;
     owner_.join_.changed();
   }
 
@@ -160,84 +126,149 @@ class manager::announced_turn {
   manager& owner_;
 };
 
+std::unique_ptr<managed_worker> manager::make_worker(const std::string& worker_id, std::string description) {
+  auto worker = std::make_unique<managed_worker>(*this, clock_, worker_id, std::move(description));
+  worker->transcript_path = worker::transcript::path_in(config_.log_dir, worker_id).string();
+  return worker;
+}
+
 asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
   const announced_turn announced(*this);
   const auto problem = co_await cannot_start();
   if (problem) co_return *problem;
-  auto worker = std::make_unique<managed_worker>(*this, worker::random_uuid(), request.description);
+  auto made = make_worker(worker::random_uuid(), request.description);
+  auto& worker = *made;
   worker::transcript_record record;
-  record.worker_id = worker->id;
+  record.worker_id = worker.id;
   record.description = request.description;
   record.agent_type = request.agent_type;
   record.options = request.options.is_null() ? json::object() : request.options;
-  worker->transcript = std::make_unique<worker::transcript>(files_, config_.log_dir, std::move(record));
+  worker.transcript = std::make_unique<worker::transcript>(files_, config_.log_dir, std::move(record));
+  const auto no_predecessor = co_await put_after(worker, request);
+  if (no_predecessor) co_return *no_predecessor;
+  const auto no_worktree = co_await isolate(worker);
+  if (no_worktree) co_return *no_worktree;
+  own(worker);
   worker::launch_request launch;
   launch.session_id = worker::random_uuid();
-  auto accepted = accept(*worker, std::move(request.prompt), std::move(launch));
+  auto accepted = accept(worker, std::move(request.prompt), std::move(launch));
   if (std::holds_alternative<accepted_turn>(accepted)) {
-    auto& kept = *workers_.emplace(worker->id, std::move(worker)).first->second;
-    enqueue(kept);
-    std::get<accepted_turn>(accepted).queued = kept.next.has_value();
+    workers_.emplace(worker.id, std::move(made));
+    enqueue(worker);
+    std::get<accepted_turn>(accepted).queued = worker.next.has_value();
+  } else if (worker.worktree) {
+    co_await worker::settle_worktree(launcher_, clock_, files_, {config_.git, config_.environment}, *worker.worktree);
   }
   co_return accepted;
+}
+
+/// Notes whom the worker comes after.
+asio::awaitable<std::optional<refusal>> manager::put_after(managed_worker& worker, const spawn_request& request) {
+  for (const auto& id : request.after) {
+    const auto unknown = co_await unknown_worker(id);
+    if (unknown) co_return refusal{"after: " + unknown->reason};
+    worker.comes_after.push_back(id);
+  }
+  worker.starts_in_any_case = request.after_in_any_case;
+  for (const auto& id : request.after) {
+    auto& predecessor = *workers_.at(id);
+    if (!predecessor.is_outstanding()) continue;
+    worker.waits_for.insert(id);
+    predecessor.awaited_by.push_back(worker.id);
+  }
+  co_return std::nullopt;
+}
+
+/// Gives the worker its own worktree where its options ask for one.
+asio::awaitable<std::optional<refusal>> manager::isolate(managed_worker& worker) {
+  auto& record = worker.transcript->record();
+  if (record.options.value("isolation", "none") != "worktree") co_return std::nullopt;
+  auto known = worker::worktree_from_json(record.worktree);
+  if (known && files_.is_directory(known->path)) {
+    worker.worktree = std::move(known);
+    co_return std::nullopt;
+  }
+  worker::worktree_request wanted;
+  wanted.cwd = record.options.value("cwd", config_.cwd.string());
+  wanted.log_dir = config_.log_dir;
+  wanted.worker_id = worker.id;
+  worker::git_program git{config_.git, config_.environment};
+  auto made = co_await worker::add_worktree(launcher_, clock_, files_, std::move(git), std::move(wanted));
+  if (const auto* const reason = std::get_if<std::string>(&made)) {
+    co_return refusal{"isolation \"worktree\": " + *reason};
+  }
+  worker.worktree = std::move(std::get<worker::worktree>(made));
+  record.worktree = worker::worktree_to_json(*worker.worktree);
+  co_return std::nullopt;
 }
 
 asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
   const announced_turn announced(*this);
   const auto problem = co_await cannot_start();
   if (problem) co_return *problem;
-  auto found = find_or_load(request.worker_id);
-  if (auto* const unknown = std::get_if<refusal>(&found)) co_return *unknown;
+  const auto unknown = co_await unknown_worker(request.worker_id);
+  if (unknown) co_return *unknown;
+  auto found = find_idle(request.worker_id);
+  if (auto* const refused = std::get_if<refusal>(&found)) co_return *refused;
   auto& worker = *std::get<managed_worker*>(found);
   auto& record = worker.transcript->record();
   auto wanted = record.options;
-  worker::launch_request launch;
   try {
     wanted = worker::options_to_json(worker::merge_options(worker::options_from_json(record.options), request.options));
   } catch (const json::exception& damaged) {
-    co_return refusal{worker.transcript->path().string() + ": the options in it are damaged: " + damaged.what()};
+    co_return refusal{worker.transcript_path + ": the options in it are damaged: " + damaged.what()};
   }
+  const auto before = std::exchange(record.options, std::move(wanted));
+  const auto no_worktree = co_await isolate(worker);
+  worker::launch_request launch;
   launch.session_id = record.session_id;
   launch.session_cwd = record.cwd;
   launch.resume = true;
-  const auto before = std::exchange(record.options, std::move(wanted));
-  auto accepted = accept(worker, std::move(request.prompt), std::move(launch));
+  if (record.session_id.empty()) {
+    // It never began to work: what it was to do then comes first.
+    std::string earlier;
+    for (const auto& turn : record.turns) earlier += turn.value("prompt", "") + "\n\n";
+    request.prompt.insert(0, earlier);
+    launch.session_id = worker::random_uuid();
+    launch.resume = false;
+  }
+  answer<accepted_turn> accepted = no_worktree.value_or(refusal{});
+  if (!no_worktree) accepted = accept(worker, std::move(request.prompt), std::move(launch));
   if (std::holds_alternative<accepted_turn>(accepted)) {
     enqueue(worker);
     std::get<accepted_turn>(accepted).queued = worker.next.has_value();
   } else {
     record.options = before;
-    if (!worker.running) worker.transcript.reset();
+    if (!worker.conversation) worker.transcript.reset();
+    release_if_done(worker);
   }
   co_return accepted;
 }
 
-/// A worker whose last turn ended, with its transcript in memory.
-answer<manager::managed_worker*> manager::find_or_load(const std::string& worker_id) {
-  if (!worker::is_uuid(worker_id)) {
-    return refusal{"worker_id \"" + worker_id + "\" is not a worker id: give the UUID that spawn_worker returned."};
+/// A worker that has nothing to do, owned and with its transcript in memory.
+answer<managed_worker*> manager::find_idle(const std::string& worker_id) {
+  auto& worker = *workers_.at(worker_id);
+  if (worker.is_outstanding()) {
+    return refusal{"Worker " + worker_id + " (" + worker.description + ") is still working on its last prompt (" +
+                   std::string(to_string(worker.state())) +
+                   "); wait for it first, or reach it now with send_message."};
   }
-  auto known = workers_.find(worker_id);
-  if (known != workers_.end() && known->second->is_outstanding()) {
-    return refusal{"Worker " + worker_id + " (" + known->second->description +
-                   ") is still working on its last prompt; wait for it first."};
+  if (!own(worker)) {
+    return refusal{"Worker " + worker_id + " (" + worker.description +
+                   ") belongs to another server process that uses the same log folder " + config_.log_dir.string() +
+                   ": it runs there, or its result has not been collected there."};
   }
-  if (known == workers_.end() || !known->second->transcript) {
-    std::string error;
-    auto transcript = worker::transcript::load(files_, config_.log_dir, worker_id, error);
-    if (!transcript) return refusal{"Worker " + worker_id + " cannot be resumed: " + error + "."};
-    if (known == workers_.end()) {
-      auto worker = std::make_unique<managed_worker>(*this, worker_id, transcript->record().description);
-      known = workers_.emplace(worker_id, std::move(worker)).first;
-    }
-    known->second->transcript = std::move(transcript);
-  }
-  if (known->second->transcript->record().session_id.empty()) {
-    const auto error = known->second->transcript->record().error.value_or("it never began to work");
-    return refusal{"Worker " + worker_id + " has no session to continue: " + error +
-                   " Start a new one with spawn_worker."};
-  }
-  return known->second.get();
+  if (const auto problem = load(worker)) return *problem;
+  return &worker;
+}
+
+std::optional<refusal> manager::load(managed_worker& worker) {
+  if (worker.transcript) return std::nullopt;
+  std::string error;
+  worker.transcript = worker::transcript::load(files_, config_.log_dir, worker.id, error);
+  if (worker.transcript) return std::nullopt;
+  release_if_done(worker);
+  return refusal{"Worker " + worker.id + " cannot be resumed: " + error + "."};
 }
 
 /// Plans the turn and puts it on record. What is refused leaves no trace.
@@ -246,12 +277,13 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   std::vector<std::string> warnings;
   auto planned = plan(worker, prompt, launch, warnings);
   if (auto* const problem = std::get_if<refusal>(&planned)) return *problem;
-  auto& next = std::get<worker::turn_request>(planned);
-  record.cwd = next.launch.working_directory;
+  auto& next = std::get<planned_turn>(planned);
+  record.cwd = next.child.launch.working_directory;
   record.session_id = launch.session_id;
-  record.state = queue_.has_free_slot() && !worker.running ? "running" : "queued";
+  record.state = queue_.has_free_slot() && !worker.conversation && worker.waits_for.empty() ? "running" : "queued";
   record.error.reset();
   record.turns.push_back({{"prompt", std::move(prompt)}, {"state", record.state}});
+  if (worker.worktree) warnings.insert(warnings.end(), worker.worktree->notes.begin(), worker.worktree->notes.end());
   for (const auto& warning : warnings) {
     if (std::find(record.warnings.begin(), record.warnings.end(), warning) == record.warnings.end()) {
       record.warnings.push_back(warning);
@@ -259,24 +291,36 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   }
   if (const auto error = worker.transcript->save()) {
     record.turns.erase(record.turns.size() - 1);
-    return refusal{"The transcript " + worker.transcript->path().string() + " cannot be written: " + error.message() +
+    return refusal{"The transcript " + worker.transcript_path + " cannot be written: " + error.message() +
                    ". Nothing was started."};
   }
+  worker.agent_type = record.agent_type.value_or("");
+  worker.turns = record.turns.size();
+  if (worker.written.files().empty()) worker.written = written_files(record.cwd);
   worker.next = std::move(next);
-  return accepted_turn{worker.id, false, worker.transcript->path().string(), std::move(warnings)};
+  // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
+  queue_.reopen();
+  return accepted_turn{worker.id, false, worker.transcript_path, std::move(warnings)};
 }
 
-answer<worker::turn_request> manager::plan(managed_worker& worker, std::string prompt,
-                                           const worker::launch_request& launch, std::vector<std::string>& warnings) {
+answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, const worker::launch_request& launch,
+                                   std::vector<std::string>& warnings) {
   const auto& record = worker.transcript->record();
   auto request = launch;
   request.wanted = worker::options_from_json(record.options);
+  auto& wanted = request.wanted;
+  if (worker.worktree) wanted.cwd = worker.worktree->cwd;
+  if (config_.budget_usd) {
+    const auto left = *config_.budget_usd - spent_usd();
+    wanted.max_budget_usd = std::min(wanted.max_budget_usd.value_or(left), left);
+  }
   request.agent_type = record.agent_type.value_or("");
   request.cli = cli_.version;
   request.cwd = config_.cwd.string();
   request.as_root = config_.as_root;
   request.mcp_config_path = mcp_config_path(worker.id);
   auto plan = worker::plan_launch(request, config_.launch, config_.environment, files_);
+  if (const auto bad_rule = set_policy(worker, wanted, plan.cwd)) plan.errors.push_back(*bad_rule);
   if (!plan.errors.empty()) {
     std::string reasons;
     for (const auto& error : plan.errors) reasons += (reasons.empty() ? "" : "\n") + worker::to_string(error);
@@ -288,115 +332,523 @@ answer<worker::turn_request> manager::plan(managed_worker& worker, std::string p
     }
   }
   warnings = std::move(plan.warnings);
-  return worker::turn_request{
-      {config_.claude.string(), std::move(plan.arguments), std::move(plan.environment), std::move(plan.cwd)},
-      std::move(plan.initialize),
-      std::move(prompt),
-      worker::random_uuid(),
-      worker::features_of(cli_.version).client_composed,
-      std::move(plan.expectations)};
+  planned_turn planned;
+  planned.child = {{config_.claude.string(), std::move(plan.arguments), std::move(plan.environment),
+                    std::move(plan.cwd), worker.id},
+                   std::move(plan.initialize),
+                   std::move(plan.expectations),
+                   worker::features_of(cli_.version).client_composed};
+  planned.request.prompt = std::move(prompt);
+  planned.request.prompt_id = worker::random_uuid();
+  if (launch.resume) planned.request.session_id = launch.session_id;
+  if (wanted.timeout_s) {
+    planned.request.timeout =
+        std::chrono::duration_cast<coro::clock::duration>(std::chrono::duration<double>(*wanted.timeout_s));
+  }
+  planned.request.max_turns = wanted.max_turns;
+  planned.request.max_budget_usd = wanted.max_budget_usd;
+  planned.request.has_background = wanted.background.value_or(false);
+  planned.request.is_structured = wanted.json_schema.has_value();
+  planned.request.report_at_exit = worker.worktree.has_value();
+  // The CLI counts a budget by process.
+  planned.request.keep_warm = config_.max_warm > 0 && config_.keep_warm > 0s && !wanted.max_budget_usd &&
+                              !worker.worktree && !planned.request.has_background;
+  planned.launch = launch;
+  planned.retries_left = wanted.rate_limit_retries.value_or(config_.rate_limit_retries);
+  return planned;
+}
+
+/// Who may answer the worker's questions; returns a rule that is none.
+std::optional<worker::option_error> manager::set_policy(managed_worker& worker, const worker::options& wanted,
+                                                        const std::string& cwd) {
+  worker.policy.ask = respondent_of(wanted.ask.value_or("")).value_or(config_.ask);
+  worker.policy.context = {cwd, std::string(worker::value_of(config_.environment, "HOME"))};
+  if (!wanted.permissions || !wanted.permissions->is_object()) {
+    worker.policy.rules = {};
+    return std::nullopt;
+  }
+  const auto list = [&wanted](const char* name) { return wanted.permissions->value(name, std::vector<std::string>{}); };
+  auto parsed = permission_rules::parse({list("allow"), list("deny"), list("ask")});
+  if (const auto* const wrong = std::get_if<rule_error>(&parsed)) {
+    return worker::option_error{"permissions", wrong->rule, wrong->message};
+  }
+  worker.policy.rules = std::move(std::get<permission_rules>(parsed));
+  return std::nullopt;
 }
 
 void manager::enqueue(managed_worker& worker) {
-  worker.enter(managed_worker::state::queued);
-  // The child of the turn before may still be on its way out; two processes on one session would lose one's turn.
-  if (worker.running) return;
-  queue_.push([this, &worker] {
-    worker.running = std::make_unique<worker::turn>(std::move(*worker.next), launcher_, clock_, reading_,
-                                                    *worker.transcript, worker);
-    worker.next.reset();
-    worker.enter(managed_worker::state::running);
-    turns_.spawn(run_turn(worker));
-  });
+  worker.enter(worker_state::queued);
+  if (!worker.waits_for.empty()) {
+    worker.held_by = "waits for the end of " + std::to_string(worker.waits_for.size()) + " worker(s)";
+    return;
+  }
+  worker.held_by.clear();
+  if (!worker.comes_after.empty() && !take_from_predecessors(worker)) return;
+  queue_.push(worker.id, [this, &worker] { start(worker); });
 }
 
-asio::awaitable<void> manager::run_turn(managed_worker& worker) {
-  co_await worker.running->run();
-  worker.running.reset();
-  files_.remove(mcp_config_path(worker.id));
-  if (worker.next) {
-    enqueue(worker);
-  } else if (worker.is_on_disk) {
-    worker.transcript.reset();
+/// All predecessors have ended: the prompt names what they left. Returns false when one that had to complete did not.
+bool manager::take_from_predecessors(managed_worker& worker) {
+  std::string block = "\n\nThis work builds on that of other workers, which have ended:\n";
+  for (const auto& id : std::exchange(worker.comes_after, {})) {
+    const auto& before = *workers_.at(id);
+    if (before.state() != worker_state::completed && !worker.starts_in_any_case) {
+      settle_unstarted(worker, worker_state::failed,
+                       "It did not start: the worker it comes after, " + id + " (" + before.description + "), " +
+                           std::string(to_string(before.state())) + (before.error.empty() ? "." : ": " + before.error));
+      return false;
+    }
+    block += "- " + before.description + ": " + std::string(to_string(before.state())) + ", transcript " +
+             before.transcript_path + "\n";
   }
+  worker.next->request.prompt += block + "Read a result with: jq -r .result TRANSCRIPT\n";
+  return true;
+}
+
+/// The turn has its slot.
+void manager::start(managed_worker& worker) {
+  ++worker.slots;
+  const auto& child = worker.conversation;
+  if (!child || (child->is_idle() && worker::is_interchangeable(child->plan(), worker.next->child))) {
+    return begin_turn(worker);
+  }
+  // Two processes on one session would lose one's turn.
+  worker.is_due = true;
+  end_warmth(worker);
+  child->let_go();
+}
+
+void manager::begin_turn(managed_worker& worker) {
+  worker.is_due = false;
+  worker.current = std::exchange(worker.next, std::nullopt);
+  worker.cost_so_far_usd = 0;
+  worker.background_tasks = 0;
+  worker.questions = 0;
+  worker.error.clear();
+  worker.started_at = worker::timestamp(clock_.utc_now());
+  worker.ended_at.clear();
+  worker.doing.reset(clock_.now());
+  auto& turn = *worker.current;
+  if (worker.conversation) {
+    end_warmth(worker);
+    worker.enter(worker_state::running);
+    worker.conversation->begin(turn.request, *worker.transcript);
+    queue_.started();
+    return;
+  }
+  worker.conversation = std::make_unique<worker::conversation>(turn.child, launcher_, clock_, reading_, worker);
+  worker.conversation->begin(turn.request, *worker.transcript);
+  worker.enter(worker_state::starting);
+  turns_.spawn(run_child(worker));
+}
+
+asio::awaitable<void> manager::run_child(managed_worker& worker) {
+  co_await worker.conversation->run();
+  end_warmth(worker);
+  worker.conversation.reset();
+  const std::size_t kept = worker.is_due ? 1 : 0;
+  while (worker.slots > kept) free_slot(worker);
+  if (worker.is_due && !stopping_) {
+    begin_turn(worker);
+  } else if (!worker.is_outstanding()) {
+    files_.remove(mcp_config_path(worker.id));
+    if (worker.is_on_disk) worker.transcript.reset();
+    release_if_done(worker);
+  }
+  news_.pulse();
+}
+
+void manager::free_slot(managed_worker& worker) {
+  if (worker.slots == 0) return;
+  --worker.slots;
   queue_.release();
 }
 
-asio::awaitable<answer<join::loan>> manager::wait(join::progress report) {
-  if (!join_.has_anything()) {
-    co_return refusal{
-        "No active workers to wait for: nothing is running or queued, and every finished turn has been delivered. "
-        "Start one "
-        "with spawn_worker, or continue one with resume_worker, then wait."};
+void manager::keep_warm(managed_worker& worker) {
+  free_slot(worker);
+  warm_.push_front(&worker);
+  worker.warmth->arm(clock_.now() + config_.keep_warm, [this, &worker] {
+    end_warmth(worker);
+    worker.conversation->let_go();
+  });
+  while (warm_.size() > config_.max_warm) {
+    auto& oldest = *warm_.back();
+    end_warmth(oldest);
+    oldest.conversation->let_go();
   }
-  auto loan = co_await join_.wait(std::move(report));
+}
+
+void manager::end_warmth(managed_worker& worker) {
+  worker.warmth->disarm();
+  warm_.remove(&worker);
+}
+
+bool manager::own(managed_worker& worker) {
+  if (worker.ownership) return true;
+  std::error_code error;
+  worker.ownership = files_.try_lock(own_file(config_, ".owners"), worker::lock_key(worker.id), error);
+  // A file system without locks cannot tell; there, two servers in one folder are not told apart.
+  return worker.ownership != nullptr || error;
+}
+
+void manager::release_if_done(managed_worker& worker) {
+  if (!worker.is_outstanding() && !worker.conversation && !join_.holds(worker.id)) worker.ownership.reset();
+}
+
+// ---- the way of a result ----
+
+void manager::child_started(managed_worker&) {
+  queue_.started();
+}
+
+asio::awaitable<void> manager::before_report(managed_worker& worker, worker::turn_outcome&) {
+  if (!worker.worktree || stopping_) co_return;
+  worker::git_program git{config_.git, config_.environment};
+  const auto state = co_await worker::settle_worktree(launcher_, clock_, files_, std::move(git), *worker.worktree);
+  const bool is_kept = state.what == worker::worktree_state::outcome::kept;
+  worker.worktree_report = worker::worktree_to_json(*worker.worktree);
+  worker.worktree_report.update({{"kept", is_kept},
+                                 {"uncommitted_files", state.uncommitted_files},
+                                 {"commits_ahead", state.commits_ahead},
+                                 {"note", state.sentence}});
+  worker.transcript->record().worktree = worker.worktree_report;
+  if (!is_kept) worker.worktree.reset();
+}
+
+void manager::turn_ended(managed_worker& worker, const worker::turn_outcome& outcome) {
+  worker.is_on_disk = outcome.is_on_disk;
+  spent_usd_ += outcome.cost_usd;
+  worker.cost_so_far_usd = 0;
+  if (outcome.completed) refusals_in_a_row_ = 0;
+  if (retries(worker, outcome)) return;
+  if (outcome.failure == worker::failure_kind::authentication) {
+    queue_.halt("The sign-in of worker " + worker.id + " (" + worker.description + ") was refused: " +
+                outcome.error_hint);
+  }
+  settle(worker,
+         outcome.completed   ? worker_state::completed
+         : outcome.cancelled ? worker_state::cancelled
+                             : worker_state::failed,
+         outcome);
+}
+
+/// Takes a turn up again that failed because the API was busy; returns whether it does.
+bool manager::retries(managed_worker& worker, const worker::turn_outcome& outcome) {
+  const bool is_limit = outcome.failure == worker::failure_kind::rate_limit;
+  if (!is_limit && outcome.failure != worker::failure_kind::overloaded) return false;
+  rate_limited(config_.rate_limit_pause * (1 << std::min<std::size_t>(refusals_in_a_row_++, most_doublings)), 0);
+  auto& turn = *worker.current;
+  if (turn.retries_left <= 0 || stopping_ || !worker.is_on_disk) return false;
+  auto& record = worker.transcript->record();
+  auto launch = turn.launch;
+  launch.resume = !record.session_id.empty();
+  launch.session_id = launch.resume ? record.session_id : worker::random_uuid();
+  std::vector<std::string> ignored;
+  auto planned = plan(worker, outcome.worked ? continue_prompt : turn.request.prompt, launch, ignored);
+  if (std::holds_alternative<refusal>(planned)) return false;
+  worker.next = std::move(std::get<planned_turn>(planned));
+  worker.next->retries_left = turn.retries_left - 1;
+  record.session_id = launch.session_id;
+  record.state = "queued";
+  record.turns.back()["state"] = "queued";
+  record.turns.back()["retries"] = record.turns.back().value("retries", 0) + 1;
+  worker.transcript->save();
+  enqueue(worker);
+  return true;
+}
+
+/// The worker's turn is over, for whatever reason: it is put where a wait finds it, and the others are told.
+void manager::settle(managed_worker& worker, worker_state state, worker::turn_outcome outcome) {
+  const auto& record = worker.transcript->record();
+  worker.ended_at = worker::timestamp(clock_.utc_now());
+  worker.error = outcome.error_hint;
+  worker.doing.reset(clock_.now());
+  note_cost(worker);
+  auto finished = describe_turn(worker, record, record.turns.size() - 1);
+  finished.state = state;
+  finished.outcome.cap = outcome.cap;
+  finished.outcome.error_hint = outcome.error_hint;
+  finished.outcome.warnings = outcome.warnings;
+  finished.outcome.denied_tools = outcome.denied_tools;
+  finished.outcome.context_lost = outcome.context_lost;
+  finished.outcome.is_on_disk = outcome.is_on_disk;
+  if (!outcome.is_on_disk) finished.outcome.result = outcome.result;
+  finished.conflicts = conflicts_.conflicts_of(worker.id);
+  join_.add(std::move(finished));
+  worker.messages.insert(worker.messages.begin(), outcome.unread_messages.begin(), outcome.unread_messages.end());
+  if (worker.conversation && worker.conversation->is_idle()) keep_warm(worker);
+  worker.enter(state);
+  // A wait does not see the gap between the two turns: it wakes when this is over.
+  if (state == worker_state::completed && !worker.messages.empty() && !stopping_) continue_with_messages(worker);
+  if (!worker.is_outstanding()) tell_successors(worker);
+}
+
+/// A turn that never began.
+void manager::settle_unstarted(managed_worker& worker, worker_state state, std::string reason) {
+  queue_.remove(worker.id);
+  worker.next.reset();
+  worker.is_due = false;
+  worker.held_by.clear();
+  auto& record = worker.transcript->record();
+  record.state = to_string(state);
+  record.error = reason;
+  record.turns.back().update({{"state", record.state}, {"error", reason}});
+  if (record.turns.size() == 1) record.session_id.clear();
+  worker::turn_outcome outcome;
+  outcome.cancelled = state == worker_state::cancelled;
+  outcome.error_hint = std::move(reason);
+  outcome.is_on_disk = !worker.transcript->save();
+  worker.is_on_disk = outcome.is_on_disk;
+  settle(worker, state, std::move(outcome));
+  if (!worker.conversation && worker.is_on_disk) worker.transcript.reset();
+  news_.pulse();
+}
+
+/// What the finished turn number `index` looks like to a wait.
+finished_turn manager::describe_turn(const managed_worker& worker, const worker::transcript_record& record,
+                                     std::size_t index) const {
+  // Enough for a preview, of which a thousand must not cost memory.
+  constexpr std::size_t kept_of_a_result = 4096;
+  const auto& entry = record.turns.at(index);
+  finished_turn turn;
+  turn.worker_id = worker.id;
+  turn.description = worker.description;
+  turn.turn = index + 1;
+  turn.state = worker_state_of(entry.value("state", record.state));
+  turn.session_id = record.session_id;
+  turn.transcript_path = worker.transcript_path;
+  turn.total_cost_usd = record.total_cost_usd;
+  auto& outcome = turn.outcome;
+  outcome.completed = turn.state == worker_state::completed;
+  outcome.cancelled = turn.state == worker_state::cancelled;
+  outcome.error_hint = entry.value("error", index + 1 == record.turns.size() ? record.error.value_or("") : "");
+  const auto result = entry.value("result", "");
+  turn.result_size = result.size();
+  outcome.result = std::string(text::beginning(result, kept_of_a_result));
+  if (entry.contains("structured_output")) outcome.structured_output = entry["structured_output"].dump();
+  if (const auto code = entry.find("returncode"); code != entry.end() && code->is_number_integer()) {
+    outcome.returncode = code->get<int>();
+  }
+  outcome.num_turns = entry.value("num_turns", std::int64_t{0});
+  outcome.duration_ms = entry.value("duration_ms", std::int64_t{0});
+  outcome.input_tokens = entry.value("input_tokens", std::int64_t{0});
+  outcome.output_tokens = entry.value("output_tokens", std::int64_t{0});
+  outcome.cost_usd = entry.value("cost_usd", 0.0);
+  outcome.cap = entry.value("cap", "");
+  turn.files_written = record.files_written;
+  turn.worktree = record.worktree;
+  return turn;
+}
+
+/// Takes the worker's account over from its transcript, and acts when the fleet's budget is spent.
+void manager::note_cost(managed_worker& worker) {
+  const auto& record = worker.transcript->record();
+  worker.total_cost_usd = record.total_cost_usd;
+  worker.model_calls = worker.input_tokens = worker.output_tokens = 0;
+  for (const auto& turn : record.turns) {
+    worker.model_calls += turn.value("num_turns", std::int64_t{0});
+    worker.input_tokens += turn.value("input_tokens", std::int64_t{0});
+    worker.output_tokens += turn.value("output_tokens", std::int64_t{0});
+  }
+  check_budget();
+}
+
+void manager::cost_changed(managed_worker& worker) {
+  activity_changed(worker);
+  check_budget();
+}
+
+void manager::check_budget() {
+  if (!config_.budget_usd || spent_usd() < *config_.budget_usd || std::exchange(budget_is_spent_, true)) return;
+  const auto reason = "The budget of all workers is spent (" + dollars(spent_usd()) + " of budget_usd " +
+                      dollars(*config_.budget_usd) + ").";
+  for (const auto& [id, worker] : workers_) {
+    if (worker->next) {
+      settle_unstarted(*worker, worker_state::failed, reason + " This turn did not begin.");
+    } else if (worker->is_outstanding() && worker->conversation) {
+      worker->conversation->wind_down("budget_usd", reason, time_to_wind_down);
+    }
+  }
+}
+
+double manager::spent_usd() const {
+  double spent = spent_usd_;
+  for (const auto& [id, worker] : workers_) spent += worker->cost_so_far_usd;
+  return spent;
+}
+
+void manager::tell_successors(managed_worker& worker) {
+  for (const auto& id : std::exchange(worker.awaited_by, {})) {
+    const auto successor = workers_.find(id);
+    if (successor != workers_.end()) predecessor_ended(*successor->second, worker);
+  }
+}
+
+void manager::predecessor_ended(managed_worker& worker, managed_worker& predecessor) {
+  if (worker.waits_for.erase(predecessor.id) == 0 || !worker.next) return;
+  if (worker.waits_for.empty()) enqueue(worker);
+}
+
+void manager::continue_with_messages(managed_worker& worker) {
+  std::string prompt;
+  for (const auto& message : std::exchange(worker.messages, {})) prompt += (prompt.empty() ? "" : "\n\n") + message;
+  if (load(worker)) return;
+  const auto& record = worker.transcript->record();
+  worker::launch_request launch;
+  launch.session_id = record.session_id;
+  launch.session_cwd = record.cwd;
+  launch.resume = true;
+  const auto accepted = accept(worker, std::move(prompt), std::move(launch));
+  if (std::holds_alternative<accepted_turn>(accepted)) return enqueue(worker);
+  auto refused = describe_turn(worker, record, record.turns.size() - 1);
+  refused.outcome.completed = false;
+  refused.state = worker_state::failed;
+  refused.outcome.error_hint =
+      "The message that was queued for this worker could not be run: " + std::get<refusal>(accepted).reason;
+  join_.add(std::move(refused));
+}
+
+// ---- what workers tell ----
+
+void manager::state_changed(managed_worker& worker, worker_state before) {
+  outstanding_.count(before, -1);
+  outstanding_.count(worker.state(), 1);
+  join_.changed();
+  news_.pulse();
+  status_.changed();
+}
+
+void manager::file_written(managed_worker& worker, const std::string& path) {
+  auto& files = worker.transcript->record().files_written;
+  if (std::find(files.begin(), files.end(), path) == files.end() && files.size() < written_files::most_files) {
+    files.push_back(path);
+  }
+  conflicts_.describe(worker.id, worker.description);
+  conflicts_.wrote(worker.id, path);
+}
+
+void manager::activity_changed(managed_worker& worker) {
+  if (!worker.fates.empty()) news_.pulse();
+  status_.changed();
+}
+
+void manager::question_asked(managed_worker& worker, const worker::permission_line& question) {
+  broker_.ask({worker::random_uuid(), worker.id, worker.description, question}, worker.policy);
+}
+
+void manager::question_withdrawn(managed_worker& worker, const std::string& child_request_id) {
+  broker_.withdraw(worker.id, child_request_id);
+}
+
+void manager::rate_limited(coro::clock::duration wait, std::int64_t until) {
+  const auto now = clock_.utc_now();
+  auto end = now + std::chrono::duration_cast<std::chrono::system_clock::duration>(wait);
+  if (until > 0) end = std::max(end, std::chrono::system_clock::time_point(std::chrono::seconds(until)));
+  if (end <= now) return;
+  std::minstd_rand random(std::random_device{}());
+  const auto more = (end - now) * std::uniform_real_distribution<>(0, jitter)(random);
+  end += std::chrono::duration_cast<std::chrono::system_clock::duration>(more);
+  if (end <= rate_limit_end_) return;
+  rate_limit_end_ = end;
+  queue_.hold_until(clock_.now() + (end - now));
+  status_.changed();
+}
+
+// ---- questions and waits ----
+
+bool manager::must_interrupt() const {
+  // A queue that stands still would be waited for without end.
+  const bool stands_still = !queue_.halted().empty() && queue_.waiting() > 0 && outstanding_.running == 0;
+  return broker_.needs_model() || stands_still;
+}
+
+outstanding_turns manager::outstanding(const selection& workers) const {
+  if (workers.is_everything()) {
+    auto all = outstanding_;
+    all.queued += announced_;
+    return all;
+  }
+  outstanding_turns some;
+  for (const auto& id : workers.workers()) {
+    if (const auto found = workers_.find(id); found != workers_.end()) some.count(found->second->state(), 1);
+  }
+  return some;
+}
+
+asio::awaitable<answer<join::loan>> manager::wait(wait_request request, join::progress report) {
+  co_await recover();
+  for (const auto& id : request.workers.workers()) {
+    const auto unknown = co_await unknown_worker(id);
+    if (unknown) co_return *unknown;
+  }
+  if (!join_.has_anything(request.workers)) {
+    co_return refusal{
+        request.workers.is_everything()
+            ? "No active workers to wait for: nothing is running or queued, and every finished turn has been delivered. "
+              "Start one with spawn_worker, or continue one with resume_worker, then wait. list_workers shows all."
+            : "No active workers to wait for: all of these have ended, and their results were delivered before. Read "
+              "them with worker_output."};
+  }
+  auto loan = co_await join_.wait(std::move(request), std::move(report));
   co_return loan;
 }
 
-answer<pending_permission> manager::decide(const std::string& request_id, const permission_decision& decision) {
-  const auto* const found = broker_.find(request_id);
-  if (found == nullptr) {
-    std::string pending;
-    for (const auto& other : broker_.pending()) {
-      pending += (pending.empty() ? "" : ", ") + other.request_id + " (" + other.question.tool + ", " +
-                 other.description + ")";
-    }
-    return refusal{"request_id \"" + request_id +
-                   "\" is not pending: it was answered already, withdrawn by the worker, or never "
-                   "existed. " +
-                   (pending.empty() ? "Nothing is pending." : "Pending now: " + pending + ".")};
+void manager::note_delivered(const std::vector<finished_turn>& turns, bool delivered) {
+  for (const auto& turn : turns) {
+    deliveries_.note(turn.worker_id, delivered ? turn.turn : turn.turn - 1);
+    const auto found = workers_.find(turn.worker_id);
+    if (delivered && found != workers_.end()) release_if_done(*found->second);
   }
-  const auto answered = *found;
-  const auto& question = answered.question;
-  auto& worker = *workers_.at(answered.worker_id);
-  if (decision.allow && question.tool == "AskUserQuestion" && !decision.updated_input.contains("answers")) {
-    return refusal{
-        "AskUserQuestion needs the answers: give updated_input {\"answers\": {\"<question text>\": \"<label or free "
-        "text>\"}} with one entry for each question, or allow: false with a reason."};
-  }
-  // 2.1.197 tells the model that a plan was edited when it comes back, even unchanged; an empty input means unchanged.
-  auto input = question.tool == "ExitPlanMode" ? "{}" : question.input;
-  if (!decision.updated_input.is_null()) input = completed_input(answered, decision.updated_input).dump();
-  broker_.remove(request_id);
-  if (decision.allow) {
-    worker.running->allow(question.request_id, input);
-  } else {
-    worker.running->deny(question.request_id, decision.reason.empty() ? "The user denied this." : decision.reason);
-  }
-  worker.question_closed();
-  return answered;
 }
+
+std::string manager::queue_stopped() const {
+  if (queue_.halted().empty() || queue_.waiting() == 0) return {};
+  return queue_.halted() + " " + std::to_string(queue_.waiting()) +
+         " queued worker(s) are held back. Ask the user to sign in again (claude auth login, or the API key); then any "
+         "spawn_worker or resume_worker lets the queue go on. cancel_worker takes queued workers out.";
+}
+
+std::string manager::rate_limited_until() const {
+  if (!queue_.held_until()) return {};
+  return worker::timestamp(rate_limit_end_);
+}
+
+// ---- the end ----
 
 void manager::stop() {
   if (std::exchange(stopping_, true)) return;
   queue_.clear();
+  broker_.stop();
   signal_children(SIGINT);  // on which the CLI ends its own tools
   // Replacing a file costs milliseconds on a real disk. What is not put in order in time stays as a killed manager
   // would leave it: recovered by whoever loads it next.
   const auto deadline = clock_.now() + patience_with_files;
   for (const auto& [id, worker] : workers_) {
+    end_warmth(*worker);
     if (clock_.now() < deadline) {
       close_books(*worker);
-    } else if (worker->running) {
-      worker->running->abandon();
+    } else if (worker->conversation) {
+      worker->conversation->abandon();
     }
   }
+  status_.close();
 }
 
 void manager::close_books(managed_worker& worker) {
-  if (worker.running) worker.running->stop();
+  if (worker.conversation) worker.conversation->stop();
   if (!worker.next) return;
   auto& record = worker.transcript->record();
   record.state = "interrupted";
-  record.error = "The manager was stopped before this turn began.";
+  record.error = "The manager was stopped before this turn began. resume_worker starts it.";
   record.turns.back()["state"] = record.state;
+  if (record.turns.size() == 1) record.session_id.clear();
   worker.transcript->save();
   worker.next.reset();
 }
 
 void manager::signal_children(int number) {
   for (const auto& [id, worker] : workers_) {
-    if (worker->running) worker->running->signal(number);
+    if (worker->conversation) worker->conversation->signal(number);
   }
 }
 

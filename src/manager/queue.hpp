@@ -1,46 +1,74 @@
 #pragma once
+// The gate that every turn passes before its child starts. Four things hold it shut: no free slot, too many children
+// that are starting at once, a rate limit that the API announced, and a sign-in that failed.
+
+#include "coro/clock.hpp"
 
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace awm::manager {
 
-/// Lets at most so many run at once; the others start in the order in which they came.
+/// Starts turns in the order in which they came, as soon as they may.
 class queue {
  public:
-  /// `slots` is at least 1.
-  explicit queue(std::size_t slots) : free_(slots) {}
+  /// At most `slots` turns run at once, and `starts` children are in the second of CPU that it takes them to start.
+  /// Both at least 1.
+  queue(coro::clock& clock, std::size_t slots, std::size_t starts);
 
-  /// Calls `start` as soon as a slot is free, perhaps inside this call. Whoever was started owes one `release()`.
-  void push(std::function<void()> start) {
-    waiting_.push_back(std::move(start));
-    start_next();
-  }
+  /// Calls `start` as soon as it may be, perhaps inside this call. Whoever was started owes one `started()` and one
+  /// `release()`.
+  void push(std::string id, std::function<void()> start);
+
+  /// Takes out who waits; returns whether it did.
+  bool remove(std::string_view id);
+
+  /// 1 for the next to start; nothing for who does not wait.
+  std::optional<std::size_t> position(std::string_view id) const;
+
+  /// A start is over, well or not.
+  void started();
 
   /// Gives a slot back.
-  void release() {
-    ++free_;
-    start_next();
-  }
+  void release();
 
-  bool has_free_slot() const { return free_ > 0 && waiting_.empty(); }
+  /// Nothing starts before then. An earlier moment than one that holds already changes nothing.
+  void hold_until(coro::clock::time_point moment);
+  std::optional<coro::clock::time_point> held_until() const;
+
+  /// Nothing starts until `reopen()`.
+  void halt(std::string reason);
+  void reopen();
+  /// Why nothing starts; empty while something may.
+  const std::string& halted() const { return halted_; }
+
+  bool has_free_slot() const { return may_start() && waiting_.empty(); }
+  std::size_t waiting() const { return waiting_.size(); }
 
   /// Those that wait never start.
-  void clear() { waiting_.clear(); }
+  void clear();
 
  private:
-  void start_next() {
-    while (free_ > 0 && !waiting_.empty()) {
-      --free_;
-      const auto start = std::move(waiting_.front());
-      waiting_.pop_front();
-      start();
-    }
-  }
+  struct entry {
+    std::string id;
+    std::function<void()> start;
+  };
 
-  std::size_t free_;
-  std::deque<std::function<void()>> waiting_;
+  bool may_start() const;
+  void start_next();
+
+  coro::clock& clock_;
+  std::size_t free_slots_;
+  std::size_t free_starts_;
+  std::deque<entry> waiting_;
+  coro::clock::time_point held_until_{};
+  std::unique_ptr<coro::timer> hold_;
+  std::string halted_;
 };
 
 }  // namespace awm::manager

@@ -85,7 +85,11 @@ class planner {
   }
 
   void put_own_variables() {
-    set_default("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1");  // so that a result ends the work
+    if (wanted_.background.value_or(false)) {
+      variables_.erase("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS");
+    } else {
+      set_default("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1");  // so that a result ends the work
+    }
     if (features_.startup_failure_results) set_default("CLAUDE_CODE_STARTUP_FAILURE_RESULTS", "1");
     if (!wanted_.env) return;
     for (const auto& [name, value] : *wanted_.env) {
@@ -304,6 +308,7 @@ class planner {
     plan_.initialize = {{"subtype", "initialize"}, {"hooks", nullptr}};
     if (wanted_.system) plan_.initialize["systemPrompt"] = json::array({*wanted_.system});
     if (!agent_.append_prompt.empty()) plan_.initialize["appendSystemPrompt"] = agent_.append_prompt;
+    if (wanted_.json_schema) plan_.initialize["jsonSchema"] = *wanted_.json_schema;
     if (agent_.definition) plan_.initialize["agents"] = to_initialize_agents(*agent_.definition);
   }
 

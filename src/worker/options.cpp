@@ -24,10 +24,17 @@ void for_each_option(Options& wanted, Visit visit) {
   visit("permission_mode", wanted.permission_mode);
   visit("max_turns", wanted.max_turns);
   visit("max_budget_usd", wanted.max_budget_usd);
+  visit("timeout_s", wanted.timeout_s);
   visit("effort", wanted.effort);
   visit("fallback_model", wanted.fallback_model);
   visit("mcp", wanted.mcp);
   visit("env", wanted.env);
+  visit("json_schema", wanted.json_schema);
+  visit("isolation", wanted.isolation);
+  visit("background", wanted.background);
+  visit("ask", wanted.ask);
+  visit("permissions", wanted.permissions);
+  visit("rate_limit_retries", wanted.rate_limit_retries);
 }
 
 template <class Value>
@@ -80,6 +87,10 @@ json number(const char* type, json limits, const char* description) {
   return limits;
 }
 
+json flag(const char* description) {
+  return {{"type", "boolean"}, {"description", description}};
+}
+
 json make_properties() {
   return {
       {"model", text("Model of the worker: an alias (sonnet, opus, haiku, fable) or a full name such as "
@@ -114,6 +125,9 @@ json make_properties() {
                            "The worker's turn fails after this many model calls, 1 or more. Default: no limit.")},
       {"max_budget_usd", number("number", {{"exclusiveMinimum", 0}},
                                 "The worker's turn fails when it has cost this many US dollars. Default: no limit.")},
+      {"timeout_s", number("number", {{"exclusiveMinimum", 0}},
+                           "Seconds that the turn may take from its start. Shortly before, the worker is told to wrap "
+                           "up; then it is interrupted. Default: no limit.")},
       {"effort", one_of(effort_levels(), "How much work the model puts into an answer. Default: the model's own.")},
       {"fallback_model", text("Model that takes over while the main one is overloaded.")},
       {"mcp",
@@ -128,6 +142,32 @@ json make_properties() {
        {{"type", "object"},
         {"additionalProperties", {{"type", "string"}}},
         {"description", "Environment variables of the worker, beside those of the server."}}},
+      {"json_schema",
+       {{"type", "object"},
+        {"description",
+         "JSON Schema of a structured result, with type object at its root. The result then stands as "
+         "structured_output in wait and in the transcript; a worker that gives none has failed."}}},
+      {"isolation", one_of({"none", "worktree"},
+                           "worktree: the worker works in a git worktree of its own, on a branch of its own, which its "
+                           "result names. It is removed only when it holds nothing that is not merged. Default: none.")},
+      {"background", flag("true: the worker may leave shells and agents running in the background; its turn then ends "
+                          "when they have ended. Default: false, everything runs in the foreground.")},
+      {"ask", one_of({"auto", "human", "model"},
+                     "Who answers permission questions that no rule decides: human (asked through your client), model "
+                     "(you, through wait), auto (the human where the client can ask one). Default: the server's.")},
+      {"permissions",
+       {{"type", "object"},
+        {"additionalProperties", false},
+        {"properties",
+         {{"allow", texts("Rules whose tools run without a question, such as \"Bash(git *)\".")},
+          {"deny", texts("Rules whose tools are denied.")},
+          {"ask", texts("Rules whose tools are always asked about.")}}},
+        {"description",
+         "Permission rules in Claude Code's syntax, Tool or Tool(pattern), that decide the worker's questions before "
+         "anybody is asked; beside those of the server's config."}}},
+      {"rate_limit_retries", number("integer", {{"minimum", 0}},
+                                    "How often a turn that failed because of the API's rate limit or overload is taken "
+                                    "up again on its session, after the limit's end. Default: the server's, 5.")},
   };
 }
 

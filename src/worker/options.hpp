@@ -33,10 +33,17 @@ struct options {
   std::optional<std::string> permission_mode;  ///< One of `permission_modes()`.
   std::optional<std::int64_t> max_turns;       ///< Model calls in this turn; at least 1.
   std::optional<double> max_budget_usd;        ///< More than 0.
+  std::optional<double> timeout_s;             ///< Of this turn, from its start; more than 0.
   std::optional<std::string> effort;           ///< One of `effort_levels()`.
   std::optional<std::string> fallback_model;
   std::optional<nlohmann::json> mcp;  ///< "none", "inherit", or an object of MCP server entries by name.
   std::optional<std::map<std::string, std::string>> env;
+  std::optional<nlohmann::json> json_schema;  ///< An object: the JSON Schema of the structured result.
+  std::optional<std::string> isolation;       ///< "worktree" or "none".
+  std::optional<bool> background;             ///< The worker may leave tasks running in the background of its turn.
+  std::optional<std::string> ask;             ///< Who answers what no rule decides: "auto", "human" or "model".
+  std::optional<nlohmann::json> permissions;  ///< An object of rule lists: `allow`, `deny`, `ask`.
+  std::optional<std::int64_t> rate_limit_retries;  ///< At least 0.
 
   bool operator==(const options&) const = default;
 };

@@ -1,10 +1,13 @@
 #include "worker/protocol.hpp"
 
 #include "coro/line_buffer.hpp"
+#include "text/words.hpp"
 #include "worker/json_repair.hpp"
 
 #include <nlohmann/json.hpp>
 #include <simdjson.h>
+
+#include <charconv>
 
 namespace awm::worker {
 namespace {
@@ -85,7 +88,87 @@ child_line read_init(const dom::object& object) {
 
 child_line read_retry(const dom::object& object) {
   return retry_line{integer_of(object, "attempt"), optional_integer_of(object, "error_status"),
-                    std::string(text_of(object, "error"))};
+                    std::string(text_of(object, "error")), integer_of(object, "retry_delay_ms")};
+}
+
+child_line read_rate_limit(const dom::object& object) {
+  dom::object info;
+  if (object["rate_limit_info"].get(info) != simdjson::SUCCESS) return other_line{};
+  return rate_limit_line{std::string(text_of(info, "status")), integer_of(info, "resetsAt")};
+}
+
+child_line read_background_tasks(const dom::object& object) {
+  background_line changed;
+  changed.running.emplace();
+  dom::array tasks;
+  if (object["tasks"].get(tasks) != simdjson::SUCCESS) return other_line{};
+  for (const auto element : tasks) {
+    dom::object task;
+    if (element.get(task) == simdjson::SUCCESS) changed.running->emplace_back(text_of(task, "task_id"));
+  }
+  return changed;
+}
+
+/// Calls `visit(block, type)` for each block of a message's content.
+template <class Visit>
+void each_block(const dom::object& message, Visit&& visit) {
+  dom::array content;
+  if (message["content"].get(content) != simdjson::SUCCESS) return;
+  for (const auto element : content) {
+    dom::object block;
+    if (element.get(block) == simdjson::SUCCESS) visit(block, text_of(block, "type"));
+  }
+}
+
+// As much of a command or path as fits a line of a list.
+constexpr std::size_t summary_size = 120;
+
+tool_use read_tool_use(const dom::object& block) {
+  tool_use use{std::string(text_of(block, "id")), std::string(text_of(block, "name")), {}, {}};
+  dom::object input;
+  if (block["input"].get(input) != simdjson::SUCCESS) return use;
+  for (const auto* const key : {"file_path", "notebook_path"}) {
+    if (use.file_path.empty()) use.file_path = text_of(input, key);
+  }
+  for (const auto* const key :
+       {"command", "file_path", "notebook_path", "path", "pattern", "url", "query", "description", "prompt"}) {
+    const auto value = text_of(input, key);
+    if (value.empty()) continue;
+    use.summary = text::beginning(value, summary_size);
+    break;
+  }
+  return use;
+}
+
+/// A tool that was left running in the background says so in its structured result (2.1.197).
+std::string_view background_task_of(const dom::object& object) {
+  dom::object result;
+  if (object["tool_use_result"].get(result) != simdjson::SUCCESS) return {};
+  bool is_async = false;
+  if (result["isAsync"].get(is_async) == simdjson::SUCCESS && is_async) return text_of(result, "agentId");
+  return text_of(result, "backgroundTaskId");
+}
+
+void read_content(const dom::object& message, message_line& line) {
+  each_block(message, [&line](const dom::object& block, std::string_view type) {
+    if (type == "text") line.text = text_of(block, "text");
+    if (type == "tool_use") line.tool_uses.push_back(read_tool_use(block));
+    if (type == "tool_result") {
+      bool is_error = false;
+      if (block["is_error"].get(is_error)) is_error = false;
+      line.tool_ends.push_back({std::string(text_of(block, "tool_use_id")), is_error});
+    }
+  });
+}
+
+/// The dollars in `Total cost:            $0.0010` or `Estimated cost: …`, the first of the text.
+std::optional<double> cost_in(std::string_view text) {
+  const auto dollar = text.find('$');
+  if (dollar == std::string_view::npos) return std::nullopt;
+  double cost = 0;
+  const auto [end, error] = std::from_chars(text.data() + dollar + 1, text.data() + text.size(), cost);
+  if (error != std::errc{}) return std::nullopt;
+  return cost;
 }
 
 child_line read_result(const dom::object& object) {
@@ -118,6 +201,12 @@ child_line read_result(const dom::object& object) {
   result.terminal_reason = text_of(object, "terminal_reason");
   result.errors = names_of(object, "errors");
   result.permission_denials = minified<dom::array>(object, "permission_denials", "[]");
+  dom::element structured;
+  if (object["structured_output"].get(structured) == simdjson::SUCCESS && !structured.is_null()) {
+    result.structured_output = simdjson::minify(structured);
+  }
+  dom::object origin;
+  if (object["origin"].get(origin) == simdjson::SUCCESS) result.origin = text_of(origin, "kind");
   return result;
 }
 
@@ -134,7 +223,8 @@ child_line read_control_request(const dom::object& object) {
                          std::string(text_of(request, "decision_reason")),
                          std::string(text_of(request, "blocked_path")),
                          std::string(text_of(request, "agent_id")),
-                         std::string(text_of(request, "tool_use_id"))};
+                         std::string(text_of(request, "tool_use_id")),
+                         minified<dom::array>(request, "permission_suggestions", "[]")};
 }
 
 child_line read_control_response(const dom::object& object) {
@@ -145,7 +235,10 @@ child_line read_control_response(const dom::object& object) {
                        std::string(text_of(response, "error")),
                        {}};
   dom::object payload;
-  if (response["response"].get(payload) == simdjson::SUCCESS) answer.agents = names_of(payload, "agents");
+  if (response["response"].get(payload) == simdjson::SUCCESS) {
+    answer.agents = names_of(payload, "agents");
+    answer.cost_usd = cost_in(text_of(payload, "text"));
+  }
   return answer;
 }
 
@@ -153,6 +246,8 @@ child_line read_system(const dom::object& object) {
   const auto subtype = text_of(object, "subtype");
   if (subtype == "init") return read_init(object);
   if (subtype == "api_retry") return read_retry(object);
+  if (subtype == "background_tasks_changed") return read_background_tasks(object);
+  if (subtype == "task_notification") return background_line{std::nullopt, std::string(text_of(object, "task_id"))};
   return other_line{};
 }
 
@@ -194,7 +289,10 @@ child_line line_parser::parsers::read_message(std::string_view text, const dom::
   }
   dom::object message;
   if (object["message"].get(message)) return broken_line{"a message that is not an object"};
-  return message_line{role, raw, text_of(message, "id"), text_of(object, "parent_tool_use_id")};
+  message_line line{role, raw, text_of(message, "id"), text_of(object, "parent_tool_use_id")};
+  read_content(message, line);
+  line.background_task = background_task_of(object);
+  return line;
 }
 
 line_parser::line_parser() : parsers_(std::make_unique<parsers>()) {}
@@ -215,12 +313,18 @@ child_line line_parser::parse(std::string_view text) {
   if (error) return broken_line{simdjson::error_message(error), looks_awaited(text)};
   if (element.get(object) != simdjson::SUCCESS) return broken_line{"not a JSON object"};
   const auto type = text_of(object, "type");
+  bool is_replay = false;
+  if (object["isReplay"].get(is_replay) == simdjson::SUCCESS && is_replay) return other_line{};  // an echo of ours
   if (type == "assistant" || type == "user") return parsers_->read_message(text, object, type);
   if (type == "system") return read_system(object);
   if (type == "result") return read_result(object);
   if (type == "control_request") return read_control_request(object);
   if (type == "control_response") return read_control_response(object);
   if (type == "control_cancel_request") return withdrawal_line{std::string(text_of(object, "request_id"))};
+  if (type == "rate_limit_event") return read_rate_limit(object);
+  if (type == "command_lifecycle") {
+    return lifecycle_line{std::string(text_of(object, "command_uuid")), std::string(text_of(object, "state"))};
+  }
   return other_line{};
 }
 
@@ -243,10 +347,12 @@ std::string user_message(std::string_view prompt, std::string_view uuid, bool li
   return as_line(message);
 }
 
-std::string allow_response(std::string_view request_id, std::string_view input) {
+std::string allow_response(std::string_view request_id, std::string_view input, std::string_view updates) {
   auto response = control_response("success", request_id);
+  auto& answer = response["response"]["response"];
   // 2.1.197 fails a tool that is allowed without an input.
-  response["response"]["response"] = {{"behavior", "allow"}, {"updatedInput", json::parse(input)}};
+  answer = {{"behavior", "allow"}, {"updatedInput", json::parse(input)}};
+  if (!updates.empty()) answer["updatedPermissions"] = json::parse(updates);
   return as_line(response);
 }
 
@@ -264,6 +370,10 @@ std::string error_response(std::string_view request_id, std::string_view error) 
 
 std::string interrupt_request(std::string_view request_id) {
   return as_line(control_request(request_id, {{"subtype", "interrupt"}, {"cancel_queued", true}}));
+}
+
+std::string cost_request(std::string_view request_id) {
+  return as_line(control_request(request_id, {{"subtype", "get_session_cost"}}));
 }
 
 }  // namespace awm::worker

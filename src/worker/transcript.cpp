@@ -50,7 +50,10 @@ nlohmann::ordered_json to_json(const transcript_record& record) {
           {"permission_denials", record.permission_denials},
           {"turns", record.turns},
           {"warnings", record.warnings},
-          {"error", optional_text(record.error)}};
+          {"error", optional_text(record.error)},
+          {"structured_output", record.structured_output},
+          {"files_written", record.files_written},
+          {"worktree", record.worktree}};
 }
 
 const json& checked(const json& value, const char* key, bool has_the_right_type) {
@@ -77,6 +80,10 @@ transcript_record from_json(const json& value) {
   record.turns = checked(value, "turns", turns.is_array() && std::all_of(turns.begin(), turns.end(), is_object));
   record.warnings = value.at("warnings").get<std::vector<std::string>>();
   record.error = text_or_nothing(value.at("error"));
+  // Transcripts of version 0.1 lack these.
+  record.structured_output = value.value("structured_output", json(nullptr));
+  record.files_written = value.value("files_written", std::vector<std::string>{});
+  record.worktree = value.value("worktree", json(nullptr));
   return record;
 }
 
@@ -157,6 +164,38 @@ bool append_blocks(std::string& to, std::string_view blocks, bool any) {
   return true;
 }
 
+/// What a transcript's file says.
+struct stored_transcript {
+  transcript_record record;
+  std::uint64_t messages_end = 0;
+};
+
+std::optional<stored_transcript> read(const files& files, const fs::path& path, const std::string& worker_id,
+                                      std::string& error) {
+  const auto file = files.view(path);
+  if (!file) {
+    error = "there is no " + path.string();
+    return std::nullopt;
+  }
+  const auto bytes = file->bytes();
+  const auto end = bytes.rfind(end_of_messages);
+  if (end == std::string_view::npos || !bytes.starts_with(opening)) {
+    error = path.string() + " is not a transcript of this program";
+    return std::nullopt;
+  }
+  stored_transcript found;
+  found.messages_end = end;
+  try {
+    found.record = from_json(json::parse("{" + std::string(bytes.substr(end + 2))));
+  } catch (const std::exception& broken) {
+    error = path.string() + " is damaged: " + broken.what();
+    return std::nullopt;
+  }
+  if (found.record.worker_id == worker_id) return found;
+  error = path.string() + " belongs to worker " + found.record.worker_id;
+  return std::nullopt;
+}
+
 /// Calls `visit(line)` for every full line of `text`, without the comma that separates it from the one before.
 template <class Visit>
 void each_entry(std::string_view text, Visit&& visit) {
@@ -182,33 +221,21 @@ fs::path transcript::sibling(std::string_view extension) const {
   return path.replace_extension(extension);
 }
 
+std::optional<transcript_record> transcript::peek(const files& files, const fs::path& directory,
+                                                  const std::string& worker_id) {
+  std::string ignored;
+  const auto found = read(files, path_in(directory, worker_id), worker_id, ignored);
+  if (!found) return std::nullopt;
+  return found->record;
+}
+
 std::unique_ptr<transcript> transcript::load(files& files, const fs::path& directory, const std::string& worker_id,
                                              std::string& error) {
   const auto path = path_in(directory, worker_id);
-  const auto file = files.view(path);
-  if (!file) {
-    error = "there is no " + path.string();
-    return nullptr;
-  }
-  const auto bytes = file->bytes();
-  const auto end = bytes.rfind(end_of_messages);
-  if (end == std::string_view::npos || !bytes.starts_with(opening)) {
-    error = path.string() + " is not a transcript of this program";
-    return nullptr;
-  }
-  std::unique_ptr<transcript> loaded;
-  try {
-    loaded = std::make_unique<transcript>(files, directory,
-                                          from_json(json::parse("{" + std::string(bytes.substr(end + 2)))));
-  } catch (const std::exception& broken) {
-    error = path.string() + " is damaged: " + broken.what();
-    return nullptr;
-  }
-  if (loaded->record_.worker_id != worker_id) {
-    error = path.string() + " belongs to worker " + loaded->record_.worker_id;
-    return nullptr;
-  }
-  loaded->messages_end_ = end;
+  auto found = read(files, path, worker_id, error);
+  if (!found) return nullptr;
+  auto loaded = std::make_unique<transcript>(files, directory, std::move(found->record));
+  loaded->messages_end_ = found->messages_end;
   if (is_in_flight(loaded->record_.state)) {
     if (files.is_being_written(loaded->sibling(".part"))) {
       error = "another server process works on " + path.string();
@@ -262,8 +289,12 @@ std::error_code transcript::begin_turn(std::string_view prompt) {
     part_.reset();
     return error;
   }
-  append_entry(dumped({{"role", "user"}, {"content", prompt}}));
+  add_prompt(prompt);
   return flush();
+}
+
+void transcript::add_prompt(std::string_view text) {
+  if (part_) append_entry(dumped({{"role", "user"}, {"content", text}}));
 }
 
 void transcript::append_entry(std::string_view entry) {

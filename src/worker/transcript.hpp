@@ -46,6 +46,12 @@ struct transcript_record {
   std::vector<std::string> warnings;
   /// Why the last turn failed.
   std::optional<std::string> error;
+  /// What `json_schema` asked for, of the last turn that had it; null: none.
+  nlohmann::json structured_output = nullptr;
+  /// Files that the worker wrote, over all turns.
+  std::vector<std::string> files_written;
+  /// The git worktree of its own, if it has one.
+  nlohmann::json worktree = nullptr;
 };
 
 class transcript {
@@ -58,6 +64,11 @@ class transcript {
   /// such transcript, or another process is writing it; `error` then says why.
   static std::unique_ptr<transcript> load(files& files, const std::filesystem::path& directory,
                                           const std::string& worker_id, std::string& error);
+
+  /// The record as it stands in the file, whatever state it is in; nothing is recovered. Nothing when there is no such
+  /// transcript, or it is damaged.
+  static std::optional<transcript_record> peek(const files& files, const std::filesystem::path& directory,
+                                               const std::string& worker_id);
 
   static std::filesystem::path path_in(const std::filesystem::path& directory, const std::string& worker_id);
 
@@ -73,6 +84,9 @@ class transcript {
 
   /// Takes a message of the running turn; it reaches the disk with the next `flush()`.
   void add(const message_line& message);
+
+  /// Takes a prompt that was sent into the running turn.
+  void add_prompt(std::string_view text);
 
   /// Writes what was added. Called once for all lines that came together.
   std::error_code flush();

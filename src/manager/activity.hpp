@@ -1,0 +1,42 @@
+#pragma once
+
+#include "coro/clock.hpp"
+#include "worker/protocol.hpp"
+
+#include <deque>
+#include <string>
+
+namespace awm::manager {
+
+/// What a worker is doing, as somebody sees it who looks now and then: the tool that runs, and the last lines of what it
+/// did and said.
+class activity {
+ public:
+  /// Takes a message at `now`.
+  void note(const worker::message_line& message, coro::clock::time_point now);
+
+  /// A turn begins, or ends: nothing runs.
+  void reset(coro::clock::time_point now);
+
+  /// The tool that runs, with what it works on; empty: none, the model is thinking or nothing happens.
+  const std::string& current() const { return current_; }
+  /// Since when that has been so.
+  coro::clock::time_point since() const { return since_; }
+  /// When the worker last said anything.
+  coro::clock::time_point last() const { return last_; }
+
+  /// The last lines, oldest first.
+  const std::deque<std::string>& lines() const { return lines_; }
+
+ private:
+  void add_line(std::string line);
+  void enter(std::string what, coro::clock::time_point now);
+
+  std::string current_;
+  std::string current_id_;
+  coro::clock::time_point since_{};
+  coro::clock::time_point last_{};
+  std::deque<std::string> lines_;
+};
+
+}  // namespace awm::manager

@@ -1,0 +1,209 @@
+// What a manager knows of its workers, and of those that an earlier one left.
+
+#include "manager/manager.hpp"
+
+#include "worker/timestamp.hpp"
+#include "worker/uuid.hpp"
+
+#include <asio/post.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace awm::manager {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr std::string_view transcript_prefix = "worker-";
+constexpr std::string_view transcript_suffix = ".json";
+
+// Transcripts read in one go; the rest of the program goes on in between.
+constexpr std::size_t transcripts_in_a_row = 16;
+
+/// The id in the name of a transcript; empty for another file.
+std::string worker_id_of(const fs::path& path) {
+  const auto name = path.filename().string();
+  if (!name.starts_with(transcript_prefix) || !name.ends_with(transcript_suffix)) return {};
+  auto id = name.substr(transcript_prefix.size(), name.size() - transcript_prefix.size() - transcript_suffix.size());
+  return worker::is_uuid(id) ? id : std::string();
+}
+
+std::int64_t seconds_between(coro::clock::time_point from, coro::clock::time_point to) {
+  return std::chrono::duration_cast<std::chrono::seconds>(to - from).count();
+}
+
+}  // namespace
+
+/// Looks once for the workers of earlier managers; later calls wait until that is done.
+asio::awaitable<void> manager::recover() {
+  if (recovered_.is_set()) co_return;
+  if (std::exchange(recovering_, true)) {
+    co_await recovered_.async_wait(asio::use_awaitable);
+    co_return;
+  }
+  std::size_t read = 0;
+  for (const auto& path : files_.list(config_.log_dir, transcript_suffix)) {
+    const auto id = worker_id_of(path);
+    if (id.empty() || workers_.contains(id)) continue;
+    adopt(id);
+    if (++read % transcripts_in_a_row == 0) co_await asio::post(executor_, asio::use_awaitable);
+    if (stopping_) break;
+  }
+  recovered_.set();
+  join_.changed();
+}
+
+/// Takes a worker in that an earlier manager, or one that runs beside this one, left a transcript of.
+void manager::adopt(const std::string& worker_id) {
+  auto record = worker::transcript::peek(files_, config_.log_dir, worker_id);
+  if (!record) return;
+  auto adopted = make_worker(worker_id, record->description);
+  auto& worker = *adopted;
+  workers_.emplace(worker_id, std::move(adopted));
+  auto state = worker_state_of(record->state);
+  const auto delivered = deliveries_.last_delivered(worker_id);
+  const bool has_news = is_outstanding(state) || delivered < record->turns.size();
+  if (has_news && own(worker) && is_outstanding(state)) {
+    // Its manager died: what it had printed is put in order.
+    if (!load(worker)) {
+      record = worker.transcript->record();
+      worker.transcript.reset();
+      state = worker_state_of(record->state);
+    }
+  }
+  worker.agent_type = record->agent_type.value_or("");
+  worker.turns = record->turns.size();
+  worker.total_cost_usd = record->total_cost_usd;
+  worker.error = record->error.value_or("");
+  for (const auto& turn : record->turns) {
+    worker.model_calls += turn.value("num_turns", std::int64_t{0});
+    worker.input_tokens += turn.value("input_tokens", std::int64_t{0});
+    worker.output_tokens += turn.value("output_tokens", std::int64_t{0});
+    worker.started_at = turn.value("started_at", "");
+    worker.ended_at = turn.value("ended_at", "");
+  }
+  worker.changed_at = worker::time_of(worker.ended_at.empty() ? worker.started_at : worker.ended_at);
+  worker.adopt_state(state);
+  for (const auto& path : record->files_written) {
+    conflicts_.describe(worker.id, worker.description);
+    conflicts_.wrote(worker.id, path);
+  }
+  if (!worker.ownership) return;
+  for (auto turn = delivered; turn < record->turns.size(); ++turn) {
+    join_.add(describe_turn(worker, *record, turn));
+  }
+}
+
+/// Says so when there is no such worker; takes it in from its transcript when there is one.
+asio::awaitable<std::optional<refusal>> manager::unknown_worker(const std::string& worker_id) {
+  if (!worker::is_uuid(worker_id)) {
+    co_return refusal{"worker_id \"" + worker_id +
+                      "\" is not a worker id: give the UUID that spawn_worker returned; list_workers shows all."};
+  }
+  if (!workers_.contains(worker_id)) adopt(worker_id);
+  if (workers_.contains(worker_id)) co_return std::nullopt;
+  const auto path = worker::transcript::path_in(config_.log_dir, worker_id);
+  co_return refusal{"There is no worker " + worker_id + ": " +
+                    (files_.is_regular_file(path) ? path.string() + " is not a transcript of this program"
+                                                  : "there is no " + path.string()) +
+                    ". list_workers shows all."};
+}
+
+asio::awaitable<std::vector<worker_summary>> manager::list() {
+  co_await recover();
+  std::vector<worker_summary> all;
+  all.reserve(workers_.size());
+  for (const auto& [id, worker] : workers_) all.push_back(summarize(*worker));
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& one, const auto& other) { return one.changed_at > other.changed_at; });
+  co_return all;
+}
+
+worker_summary manager::summarize(const managed_worker& worker) const {
+  worker_summary shown;
+  shown.worker_id = worker.id;
+  shown.description = worker.description;
+  shown.agent_type = worker.agent_type;
+  shown.state = worker.state();
+  shown.started_at = worker.started_at;
+  shown.ended_at = worker.ended_at;
+  shown.changed_at = worker.changed_at;
+  shown.turns = worker.turns;
+  shown.model_calls = worker.model_calls;
+  shown.input_tokens = worker.input_tokens;
+  shown.output_tokens = worker.output_tokens;
+  shown.total_cost_usd = worker.total_cost_usd + worker.cost_so_far_usd;
+  shown.background_tasks = worker.state() == worker_state::background ? worker.background_tasks : 0;
+  shown.pending_requests = worker.questions;
+  shown.is_delivered = !worker.is_outstanding() && !join_.holds(worker.id);
+  shown.is_warm = worker.conversation && worker.conversation->is_idle();
+  shown.is_elsewhere = worker.is_outstanding() && !worker.ownership;
+  shown.error = worker.error;
+  shown.transcript_path = worker.transcript_path;
+  shown.recent.assign(worker.doing.lines().begin(), worker.doing.lines().end());
+  shown.queue_position = queue_.position(worker.id);
+  shown.held_by = worker.held_by;
+  if (shown.queue_position && queue_.held_until()) shown.held_by = "waiting for rate limit until " + rate_limited_until();
+  if (worker.conversation && worker.conversation->serves_turn()) {
+    shown.activity = worker.doing.current();
+    shown.activity_seconds = seconds_between(worker.doing.since(), clock_.now());
+    shown.idle_seconds = seconds_between(worker.doing.last(), clock_.now());
+  }
+  return shown;
+}
+
+asio::awaitable<answer<worker_output>> manager::output(std::string worker_id, coro::clock::duration patience) {
+  const auto unknown = co_await unknown_worker(worker_id);
+  if (unknown) co_return *unknown;
+  auto& worker = *workers_.at(worker_id);
+  const auto deadline = clock_.now() + patience;
+  while (worker.is_outstanding() && worker.ownership && clock_.now() < deadline) {
+    co_await coro::wait_until(news_, clock_, deadline);
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) break;
+  }
+  worker_output shown;
+  shown.summary = summarize(worker);
+  shown.is_finished = !worker.is_outstanding();
+  if (!shown.is_finished) co_return shown;
+  const auto on_disk = worker::transcript::peek(files_, config_.log_dir, worker_id);
+  if (worker.transcript || on_disk) {
+    const auto& record = worker.transcript ? worker.transcript->record() : *on_disk;
+    shown.result = record.result;
+    shown.structured_output = record.structured_output;
+  }
+  co_return shown;
+}
+
+/// The content of the status file.
+json manager::status() const {
+  auto agents = json::array();
+  for (const auto& [id, worker] : workers_) {
+    const auto shown = summarize(*worker);
+    json agent = {{"id", shown.worker_id},
+                  {"type", shown.agent_type.empty() ? "general-purpose" : shown.agent_type},
+                  {"description", shown.description},
+                  {"status", to_string(shown.state)},
+                  {"started", shown.started_at},
+                  {"ended", shown.ended_at.empty() ? json(nullptr) : json(shown.ended_at)},
+                  {"cost_usd", shown.total_cost_usd},
+                  {"turns", shown.turns},
+                  {"activity", shown.activity.empty() ? json(nullptr) : json(shown.activity)},
+                  {"pending_requests", shown.pending_requests},
+                  {"transcript", shown.transcript_path}};
+    if (shown.queue_position) agent["queue_position"] = *shown.queue_position;
+    if (!shown.held_by.empty()) agent["held_by"] = shown.held_by;
+    agents.push_back(std::move(agent));
+  }
+  json all = {{"session_id", session_id_},
+              {"updated", worker::timestamp(clock_.utc_now())},
+              {"cost_usd", spent_usd()},
+              {"agents", std::move(agents)}};
+  if (config_.budget_usd) all["budget_usd"] = *config_.budget_usd;
+  if (const auto until = rate_limited_until(); !until.empty()) all["rate_limited_until"] = until;
+  return all;
+}
+
+}  // namespace awm::manager

@@ -1,0 +1,46 @@
+#include "manager/status_file.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace awm::manager {
+namespace {
+
+// Five times a second is more than people see, and cheap also with five hundred workers.
+constexpr std::chrono::milliseconds pause{200};
+
+}  // namespace
+
+status_file::status_file(worker::files& files, coro::clock& clock, std::filesystem::path path,
+                         std::function<nlohmann::json()> describe)
+    : files_(files),
+      clock_(clock),
+      path_(std::move(path)),
+      describe_(std::move(describe)),
+      soon_(clock.make_timer()) {}
+
+void status_file::changed() {
+  if (is_closed_ || std::exchange(is_stale_, true)) return;
+  soon_->arm(std::max(clock_.now(), written_at_ + pause), [this] { flush(); });
+}
+
+void status_file::flush() {
+  soon_->disarm();
+  if (!std::exchange(is_stale_, false)) return;
+  written_at_ = clock_.now();
+  auto temporary = path_;
+  temporary += ".tmp";
+  std::error_code error;
+  const auto file = files_.create(temporary, error);
+  if (!file) return;
+  const auto text = describe_().dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  // A status that cannot be written is no reason to stop working; the next change tries again.
+  if (!file->append(text)) files_.rename(temporary, path_);
+}
+
+void status_file::close() {
+  flush();
+  is_closed_ = true;
+}
+
+}  // namespace awm::manager

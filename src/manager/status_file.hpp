@@ -1,0 +1,43 @@
+#pragma once
+
+#include "coro/clock.hpp"
+#include "worker/files.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+namespace awm::manager {
+
+/// A file that says how things stand, for any tool that looks while the program runs. It is replaced as a whole, so that
+/// a reader never sees half of it.
+class status_file {
+ public:
+  /// `describe` is asked for the content. Nothing is written before the first change.
+  status_file(worker::files& files, coro::clock& clock, std::filesystem::path path,
+              std::function<nlohmann::json()> describe);
+
+  /// The content may have changed. It is written at once, or a moment later when it was just written: a hundred workers
+  /// change more often than anybody reads.
+  void changed();
+
+  /// Writes what is not written yet.
+  void flush();
+
+  /// The last word: what changes later is not written.
+  void close();
+
+ private:
+  worker::files& files_;
+  coro::clock& clock_;
+  std::filesystem::path path_;
+  std::function<nlohmann::json()> describe_;
+  std::unique_ptr<coro::timer> soon_;
+  bool is_stale_ = false;
+  bool is_closed_ = false;
+  coro::clock::time_point written_at_{};
+};
+
+}  // namespace awm::manager
