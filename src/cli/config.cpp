@@ -19,6 +19,12 @@ namespace {
 
 constexpr int usage_error = 2;
 
+/// Where in the file, and what is wrong there.
+struct file_problem {
+  toml::source_position where;
+  std::string text;
+};
+
 /// A key of the configuration file: the flag that has precedence over it, and how its value is taken.
 struct file_key {
   std::string name;
@@ -26,6 +32,8 @@ struct file_key {
   /// False when the value has the wrong type or is not allowed.
   std::function<bool(const toml::node& value)> take;
   std::string allowed;
+  /// Instead of `take`, where only one part of the value may be wrong.
+  std::function<std::optional<file_problem>(const toml::node& value)> take_parts = nullptr;
 };
 
 std::function<bool(const toml::node&)> into(std::string& target) {
@@ -58,6 +66,59 @@ std::string text_of(const toml::node& node) {
   return text.str();
 }
 
+const std::vector<std::string>& answerers() {
+  static const std::vector<std::string> words{"auto", "human", "model"};
+  return words;
+}
+
+std::optional<file_problem> take_rules(const toml::node& value, std::string_view name, manager::verdict what,
+                                       manager::permission_rules& rules) {
+  const auto* const list = value.as_array();
+  const auto problem = [&](const toml::node& node) {
+    return file_problem{node.source().begin, "permissions." + std::string(name) + " = " + text_of(node) +
+                                                 ": give an array of rules such as [\"Bash(npm test:*)\", \"Read\"]"};
+  };
+  if (list == nullptr) return problem(value);
+  for (const auto& entry : *list) {
+    const auto rule = entry.value<std::string>();
+    if (!rule) return problem(entry);
+    if (const auto error = rules.add(what, *rule)) {
+      return file_problem{entry.source().begin, "permissions." + std::string(name) + ": " + error->message};
+    }
+  }
+  return std::nullopt;
+}
+
+/// The table [permissions]. Its `ask_by` gives way to the flag.
+std::optional<file_problem> take_permissions(const toml::node& value, bool has_flag, config& result) {
+  const auto* const table = value.as_table();
+  if (table == nullptr) return file_problem{value.source().begin, "permissions: write it as a table, [permissions]"};
+  for (const auto& [key, entry] : *table) {
+    const std::string_view name = key.str();
+    std::optional<file_problem> problem;
+    if (name == "allow") {
+      problem = take_rules(entry, name, manager::verdict::allow, result.permissions);
+    } else if (name == "deny") {
+      problem = take_rules(entry, name, manager::verdict::deny, result.permissions);
+    } else if (name == "ask") {
+      problem = take_rules(entry, name, manager::verdict::ask, result.permissions);
+    } else if (name == "ask_by") {
+      const auto word = entry.value_or(std::string{});
+      const bool is_known = std::find(answerers().begin(), answerers().end(), word) != answerers().end();
+      if (!is_known) {
+        return file_problem{entry.source().begin,
+                            "permissions.ask_by = " + text_of(entry) + ": give \"auto\", \"human\" or \"model\""};
+      }
+      if (!has_flag) result.ask = word;
+    } else {
+      return file_problem{entry.source().begin, "unknown key \"permissions." + std::string(name) +
+                                                    "\". Known keys: allow, deny, ask, ask_by"};
+    }
+    if (problem) return problem;
+  }
+  return std::nullopt;
+}
+
 /// What is wrong with the file, or nothing.
 std::optional<std::string> read_file(const std::string& path, const std::vector<file_key>& keys) {
   toml::table file;
@@ -70,13 +131,20 @@ std::optional<std::string> read_file(const std::string& path, const std::vector<
   }
   for (const auto& [name, value] : file) {
     const auto known = std::find_if(keys.begin(), keys.end(), [&](const auto& key) { return key.name == name.str(); });
-    const auto line = path + ":" + std::to_string(value.source().begin.line) + ": ";
+    const auto at = [&path](const toml::source_position& where) {
+      return path + ":" + std::to_string(where.line) + ": ";
+    };
+    const auto line = at(value.source().begin);
     if (known == keys.end()) {
       std::string names;
       for (const auto& key : keys) names += (names.empty() ? "" : ", ") + key.name;
       return line + "unknown key \"" + std::string(name.str()) + "\". Known keys: " + names;
     }
     if (known->flag != nullptr && known->flag->count() > 0) continue;
+    if (known->take_parts) {
+      if (const auto problem = known->take_parts(value)) return at(problem->where) + problem->text;
+      continue;
+    }
     if (!known->take(value)) return line + known->name + " = " + text_of(value) + ": give " + known->allowed;
   }
   return std::nullopt;
@@ -96,7 +164,11 @@ config read_config(int argc, char** argv, int& exit_code) {
       "(the flag's name with _ for -). Flags count before the environment, and that before the file. The file may also "
       "hold a table "
       "[sampling] that says which models take temperature, top_p and top_k: pattern = \"none\", \"one\", "
-      "\"one_without_thinking\" or \"both\".",
+      "\"one_without_thinking\" or \"both\"; and a table [permissions] with rules in Claude Code's syntax that answer "
+      "what "
+      "workers ask: allow, deny, ask = [\"Bash(npm test:*)\", \"Edit(/src/**)\", …] (deny counts before ask, ask "
+      "before "
+      "allow), and ask_by, which is --ask.",
       "async-worker-manager");
   app.set_version_flag("--version", std::string("async-worker-manager ") + version);
   app.get_formatter()->column_width(42);
@@ -132,6 +204,14 @@ config read_config(int argc, char** argv, int& exit_code) {
           ->envname("AWM_SAMPLING_MODEL")
           ->capture_default_str()
           ->type_name("MODEL");
+  auto* const ask =
+      app.add_option("--ask", result.ask,
+                     "Who answers what workers ask and no permission rule decides: human (asked by the "
+                     "client), model (approve_permission), or auto: the human where the client can ask one")
+          ->envname("AWM_ASK")
+          ->check(CLI::IsMember(answerers()))
+          ->capture_default_str()
+          ->type_name("WHO");
   app.add_option("--config", file, "A TOML file with the settings above")->envname("AWM_CONFIG")->type_name("FILE");
   app.add_subcommand("serve", "The MCP server on stdin and stdout; the same as no subcommand")->fallthrough();
   app.require_subcommand(0, 1);
@@ -182,7 +262,10 @@ config read_config(int argc, char** argv, int& exit_code) {
       {"default_model", default_model, into(result.default_model), "a model's name"},
       {"sampling_model", sampling_model, into(result.sampling_model), "a model's name"},
       {"sampling", nullptr, [&result](const toml::node& value) { return take_sampling(value, result.sampling); },
-       "a table of model pattern = \"none\", \"one\", \"one_without_thinking\" or \"both\""}};
+       "a table of model pattern = \"none\", \"one\", \"one_without_thinking\" or \"both\""},
+      {"permissions", nullptr, nullptr, "", [&result, has_flag = ask->count() > 0](const toml::node& value) {
+         return take_permissions(value, has_flag, result);
+       }}};
   if (const auto problem = read_file(file, keys)) {
     std::cerr << *problem << "\n";
     exit_code = usage_error;

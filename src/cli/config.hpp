@@ -1,5 +1,6 @@
 #pragma once
 
+#include "manager/policy.hpp"
 #include "worker/models.hpp"
 
 #include <cstddef>
@@ -18,6 +19,10 @@ struct config {
   std::string default_model = "sonnet";
   std::string sampling_model = "claude-sonnet-4-5";
   worker::sampling_table sampling;
+  /// The allow, deny and ask rules of the file's table [permissions]; they hold for all workers.
+  manager::permission_rules permissions;
+  /// Who answers what no rule decides: `human`, `model`, or `auto`: the human where the client can ask one.
+  std::string ask = "auto";
 };
 
 /// Reads the command line. `--help` and `--version` are printed and end the program with 0; what is wrong is printed,

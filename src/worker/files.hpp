@@ -65,6 +65,9 @@ class files {
   virtual std::error_code create_directory(const std::filesystem::path& path) = 0;
   /// Creates or empties the file, mode 0600, close-on-exec; `error` tells why nothing came back.
   virtual std::unique_ptr<output_file> create(const std::filesystem::path& path, std::error_code& error) = 0;
+  /// Opens the file to append to it, whoever else does; creates it where it is missing, mode 0600. Close-on-exec, and a
+  /// symbolic link is not followed. `error` tells why nothing came back. It does not count as being written.
+  virtual std::unique_ptr<output_file> open_append(const std::filesystem::path& path, std::error_code& error) = 0;
   /// Atomically gives the file at `from` the name `to`, replacing what had it.
   virtual std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   /// Removes the file. No error when there is none.
@@ -84,6 +87,7 @@ class system_files final : public files {
                                           std::string_view suffix) const override;
   std::error_code create_directory(const std::filesystem::path& path) override;
   std::unique_ptr<output_file> create(const std::filesystem::path& path, std::error_code& error) override;
+  std::unique_ptr<output_file> open_append(const std::filesystem::path& path, std::error_code& error) override;
   std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
   std::error_code remove(const std::filesystem::path& path) override;
 };

@@ -172,6 +172,16 @@ std::unique_ptr<output_file> system_files::create(const fs::path& path, std::err
   return std::make_unique<system_output_file>(fd);
 }
 
+std::unique_ptr<output_file> system_files::open_append(const fs::path& path, std::error_code& error) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  if (fd < 0) {
+    error = last_error();
+    return nullptr;
+  }
+  error = {};
+  return std::make_unique<system_output_file>(fd);
+}
+
 std::error_code system_files::rename(const fs::path& from, const fs::path& to) {
   return ::rename(from.c_str(), to.c_str()) == 0 ? std::error_code{} : last_error();
 }

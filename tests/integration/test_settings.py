@@ -105,6 +105,7 @@ async def test_every_setting_has_its_key(arena):
         (["--max-workers", "0"], "max-workers"),
         (["--config", "/nowhere.toml"], "/nowhere.toml"),
         (["--log-level", "shouting"], "shouting"),
+        (["--ask", "nobody"], "nobody"),
     ],
 )
 @async_test
@@ -124,13 +125,42 @@ async def test_a_wrong_file_ends_the_start_with_words_on_stderr(arena, toml, wor
         assert words in server.stderr
 
 
+@pytest.mark.parametrize(
+    "toml, words",
+    [
+        ('[permissions]\nallow = [\n  "Read",\n  "Bash(ls",\n]', ["config.toml:4", "permissions.allow", '"Bash(ls"', "not closed"]),
+        ('[permissions]\ndeny = "Bash"', ["config.toml:2", "permissions.deny", "array"]),
+        ('[permissions]\nask = [3]', ["config.toml:2", "permissions.ask", "3"]),
+        ('[permissions]\nask_by = "nobody"', ["config.toml:2", "permissions.ask_by", "nobody", "human"]),
+        ('[permissions]\nallows = []', ["config.toml:2", "permissions.allows", "ask_by"]),
+        ("permissions = 3", ["config.toml:1", "[permissions]"]),
+    ],
+)
+@async_test
+async def test_a_bad_permission_rule_is_named_with_its_file_and_line(arena, toml, words):
+    config = arena.root / "config.toml"
+    config.write_text(toml + "\n")
+    async with arena.server("--config", str(config)) as server:
+        assert await server.exited() != 0
+        for word in words:
+            assert word in server.stderr
+
+
+@async_test
+async def test_good_permission_rules_are_taken(arena):
+    config = arena.root / "config.toml"
+    config.write_text('[permissions]\nallow = ["Bash(npm test:*)", "Edit(/src/**)"]\ndeny = ["*"]\nask = ["mcp__git"]\nask_by = "model"\n')
+    async with arena.session("--config", str(config), "--ask", "human") as server:
+        assert server.pid
+
+
 def test_help_names_every_flag_its_variable_and_its_key():
     text = subprocess.run([SERVER, "--help"], capture_output=True, text=True, check=True).stdout
-    for name in ("claude", "log-dir", "max-workers", "log-level", "config", "default-model", "sampling-model"):
+    for name in ("claude", "log-dir", "max-workers", "log-level", "config", "default-model", "sampling-model", "ask"):
         assert f"--{name}" in text
         assert "AWM_" + name.upper().replace("-", "_") in text
     assert "TOML" in text and "_ for -" in text, "a key is the name of its flag"
-    assert "[sampling]" in text
+    assert "[sampling]" in text and "[permissions]" in text
 
 
 @async_test

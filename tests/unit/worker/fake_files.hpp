@@ -1,8 +1,12 @@
 #pragma once
-// A file system in memory, read-only: what a test puts into `contents` and `directories` is there.
+// A file system in memory: what a test puts into `contents` and `directories` is there. It is read-only but for
+// appending.
 
 #include "worker/files.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -20,6 +24,10 @@ class fake_files final : public files {
  public:
   std::map<std::filesystem::path, std::string> contents;
   std::set<std::filesystem::path> directories;
+  /// What `open_append` answers with, when set.
+  std::error_code open_error;
+  /// How many bytes can still be appended before the disk is full.
+  std::size_t room = static_cast<std::size_t>(-1);
 
   bool is_directory(const std::filesystem::path& path) const override { return directories.contains(path); }
   bool is_regular_file(const std::filesystem::path& path) const override { return contents.contains(path); }
@@ -51,6 +59,10 @@ class fake_files final : public files {
     error = read_only();
     return nullptr;
   }
+  std::unique_ptr<output_file> open_append(const std::filesystem::path& path, std::error_code& error) override {
+    error = open_error;
+    return error ? nullptr : std::make_unique<appended_text>(contents[path], room);
+  }
   std::error_code rename(const std::filesystem::path&, const std::filesystem::path&) override { return read_only(); }
   std::error_code remove(const std::filesystem::path&) override { return read_only(); }
 
@@ -62,6 +74,24 @@ class fake_files final : public files {
 
    private:
     std::string text_;
+  };
+
+  class appended_text final : public output_file {
+   public:
+    appended_text(std::string& text, std::size_t& room) : text_{text}, room_{room} {}
+    std::error_code append(std::string_view bytes) override {
+      const auto written = std::min(bytes.size(), room_);
+      text_ += bytes.substr(0, written);
+      room_ -= written;
+      return written == bytes.size() ? std::error_code{} : std::make_error_code(std::errc::no_space_on_device);
+    }
+    std::error_code append_from(const std::filesystem::path&, std::uint64_t, std::uint64_t) override {
+      return read_only();
+    }
+
+   private:
+    std::string& text_;
+    std::size_t& room_;
   };
 
   static std::error_code read_only() { return std::make_error_code(std::errc::read_only_file_system); }
