@@ -39,6 +39,15 @@ class file_view {
   virtual std::string_view bytes() const = 0;
 };
 
+/// A lock that is held: until this is destroyed or the process ends, however it ends.
+class file_lock {
+ public:
+  file_lock() = default;
+  file_lock(const file_lock&) = delete;
+  file_lock& operator=(const file_lock&) = delete;
+  virtual ~file_lock() = default;
+};
+
 class files {
  public:
   files() = default;
@@ -69,7 +78,16 @@ class files {
   virtual std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   /// Removes the file. No error when there is none.
   virtual std::error_code remove(const std::filesystem::path& path) = 0;
+
+  /// Takes the lock number `key`, below 2^62, of the file at `path`, which is created (mode 0600) where it is missing
+  /// and never removed. Nothing comes back while somebody holds it, this process included; `error` is set when it could
+  /// not be tried.
+  virtual std::unique_ptr<file_lock> try_lock(const std::filesystem::path& path, std::uint64_t key,
+                                              std::error_code& error) = 0;
 };
+
+/// The number under which a worker is locked: the digits of its UUID, folded to 62 bits.
+std::uint64_t lock_key(std::string_view worker_id);
 
 /// The file system of this machine.
 class system_files final : public files {
@@ -86,6 +104,8 @@ class system_files final : public files {
   std::unique_ptr<output_file> create(const std::filesystem::path& path, std::error_code& error) override;
   std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
   std::error_code remove(const std::filesystem::path& path) override;
+  std::unique_ptr<file_lock> try_lock(const std::filesystem::path& path, std::uint64_t key,
+                                      std::error_code& error) override;
 };
 
 }  // namespace awm::worker

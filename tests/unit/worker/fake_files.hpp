@@ -1,8 +1,9 @@
 #pragma once
-// A file system in memory, read-only: what a test puts into `contents` and `directories` is there.
+// A file system in memory, read-only but for its locks: what a test puts into `contents` and `directories` is there.
 
 #include "worker/files.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -54,6 +55,17 @@ class fake_files final : public files {
   std::error_code rename(const std::filesystem::path&, const std::filesystem::path&) override { return read_only(); }
   std::error_code remove(const std::filesystem::path&) override { return read_only(); }
 
+  std::unique_ptr<file_lock> try_lock(const std::filesystem::path& path, std::uint64_t key,
+                                      std::error_code& error) override {
+    error = lock_failure;
+    if (error || !locks_->emplace(path, key).second) return nullptr;
+    return std::make_unique<held_lock>(locks_, std::pair{path, key});
+  }
+  /// As if another process held it.
+  void lock_elsewhere(const std::filesystem::path& path, std::uint64_t key) { locks_->emplace(path, key); }
+  void unlock_elsewhere(const std::filesystem::path& path, std::uint64_t key) { locks_->erase({path, key}); }
+  std::error_code lock_failure;
+
  private:
   class text_view final : public file_view {
    public:
@@ -63,6 +75,21 @@ class fake_files final : public files {
    private:
     std::string text_;
   };
+
+  using lock_table = std::set<std::pair<std::filesystem::path, std::uint64_t>>;
+
+  class held_lock final : public file_lock {
+   public:
+    held_lock(std::shared_ptr<lock_table> table, lock_table::value_type entry)
+        : table_{std::move(table)}, entry_{std::move(entry)} {}
+    ~held_lock() override { table_->erase(entry_); }
+
+   private:
+    std::shared_ptr<lock_table> table_;
+    lock_table::value_type entry_;
+  };
+
+  std::shared_ptr<lock_table> locks_ = std::make_shared<lock_table>();
 
   static std::error_code read_only() { return std::make_error_code(std::errc::read_only_file_system); }
 };
