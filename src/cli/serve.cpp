@@ -8,6 +8,8 @@
 #include "mcp/stdio_transport.hpp"
 #include "tools/server.hpp"
 #include "worker/last_watch.hpp"
+#include "worker/ledger.hpp"
+#include "worker/uuid.hpp"
 
 #include <asio/signal_set.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -108,8 +110,10 @@ class service {
  public:
   explicit service(const config& settings)
       : clock_(context_.get_executor()),
-        launcher_(context_.get_executor()),
-        manager_(context_.get_executor(), manager_settings(settings, files_), launcher_, clock_, files_),
+        settings_(manager_settings(settings, files_)),
+        ledger_(settings_.log_dir, worker::random_uuid()),
+        launcher_(context_.get_executor(), &ledger_),
+        manager_(context_.get_executor(), settings_, launcher_, clock_, files_),
         server_(is_inside_worker(own_environment()) ? tools::make_empty_server(version)
                                                     : tools::make_server(manager_, version)),
         signals_(context_, SIGINT, SIGTERM),
@@ -123,9 +127,12 @@ class service {
     tasks.spawn(listen_for_signals(session));
     context_.run();
     const auto left = launcher_.running();
-    if (left.empty()) return EXIT_SUCCESS;
+    if (left.empty()) {
+      ledger_.remove();
+      return EXIT_SUCCESS;
+    }
     stream.reset();  // puts the standard streams back as they were
-    worker::keep_last_watch(left, patience_of_last_watch);
+    worker::keep_last_watch(left, ledger_, patience_of_last_watch);
     // Coroutines that wait for these children are still suspended: there is no orderly end for them in this process.
     std::_Exit(EXIT_SUCCESS);
   }
@@ -133,16 +140,26 @@ class service {
  private:
   asio::awaitable<void> serve(mcp::session& session) {
     manager_.probe_cli();
+    coro::task_group beside(context_.get_executor());
+    beside.spawn(end_leftovers());
     std::function<void()> ending = [this, &session] { end_in_time(session); };
     const auto outcome = co_await session.run(std::move(ending));
     spdlog::info("the session ended: {}{}", mcp::to_string(outcome.reason),
                  outcome.error ? " (" + outcome.error.message() + ")" : "");
     last_resort_->disarm();
+    beside.cancel();
+    co_await beside.join();
     const auto deadline = clock_.now() + patience_with_workers;
     const bool all_gone = co_await coro::wait_until(manager_.children_gone(), clock_, deadline);
     if (all_gone) co_return;
     spdlog::info("{} workers are still ending; a watch stays behind for them", launcher_.running().size());
     context_.stop();
+  }
+
+  /// What a manager that was killed left behind in the same log folder.
+  asio::awaitable<void> end_leftovers() {
+    const auto count = co_await worker::end_leftovers(settings_.log_dir, clock_);
+    if (count > 0) spdlog::warn("ended {} processes that a killed manager had left behind", count);
   }
 
   /// The workers are told at once; a client that does not read what is left must not hold up the end.
@@ -162,6 +179,8 @@ class service {
   asio::io_context context_{ASIO_CONCURRENCY_HINT_UNSAFE};
   coro::system_clock clock_;
   worker::system_files files_;
+  manager::manager_config settings_;
+  worker::ledger ledger_;
   worker::local_launcher launcher_;
   manager::manager manager_;
   mcp::server server_;

@@ -39,6 +39,15 @@ class file_view {
   virtual std::string_view bytes() const = 0;
 };
 
+/// A lock that is held: until this is destroyed or the process ends, however it ends.
+class file_lock {
+ public:
+  file_lock() = default;
+  file_lock(const file_lock&) = delete;
+  file_lock& operator=(const file_lock&) = delete;
+  virtual ~file_lock() = default;
+};
+
 class files {
  public:
   files() = default;
@@ -61,6 +70,10 @@ class files {
   virtual std::vector<std::filesystem::path> find(const std::filesystem::path& directory,
                                                   std::string_view suffix) const = 0;
 
+  /// Those of them that lie in `directory` itself.
+  virtual std::vector<std::filesystem::path> list(const std::filesystem::path& directory,
+                                                  std::string_view suffix) const = 0;
+
   /// Creates the directory, and its parents, with mode 0700 where they are missing.
   virtual std::error_code create_directory(const std::filesystem::path& path) = 0;
   /// Creates or empties the file, mode 0600, close-on-exec; `error` tells why nothing came back.
@@ -72,7 +85,16 @@ class files {
   virtual std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   /// Removes the file. No error when there is none.
   virtual std::error_code remove(const std::filesystem::path& path) = 0;
+
+  /// Takes the lock number `key`, below 2^62, of the file at `path`, which is created (mode 0600) where it is missing
+  /// and never removed. Nothing comes back while somebody holds it, this process included; `error` is set when it could
+  /// not be tried.
+  virtual std::unique_ptr<file_lock> try_lock(const std::filesystem::path& path, std::uint64_t key,
+                                              std::error_code& error) = 0;
 };
+
+/// The number under which a worker is locked: the digits of its UUID, folded to 62 bits.
+std::uint64_t lock_key(std::string_view worker_id);
 
 /// The file system of this machine.
 class system_files final : public files {
@@ -85,11 +107,15 @@ class system_files final : public files {
   bool is_being_written(const std::filesystem::path& path) const override;
   std::vector<std::filesystem::path> find(const std::filesystem::path& directory,
                                           std::string_view suffix) const override;
+  std::vector<std::filesystem::path> list(const std::filesystem::path& directory,
+                                          std::string_view suffix) const override;
   std::error_code create_directory(const std::filesystem::path& path) override;
   std::unique_ptr<output_file> create(const std::filesystem::path& path, std::error_code& error) override;
   std::unique_ptr<output_file> open_append(const std::filesystem::path& path, std::error_code& error) override;
   std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
   std::error_code remove(const std::filesystem::path& path) override;
+  std::unique_ptr<file_lock> try_lock(const std::filesystem::path& path, std::uint64_t key,
+                                      std::error_code& error) override;
 };
 
 }  // namespace awm::worker

@@ -6,7 +6,6 @@
 #include "coro/process.hpp"
 #include "worker/last_watch.hpp"
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +23,8 @@ struct launch_spec {
   /// The whole environment, as `NAME=value`.
   std::vector<std::string> environment;
   std::string working_directory;
+  /// Whom the child serves, for the ledger: a worker's id, or empty.
+  std::string label = {};
 };
 
 /// What one non-blocking read found.
@@ -57,13 +58,14 @@ class child {
   /// The last bytes that the child wrote to stderr, at most 4 KiB.
   virtual std::string error_tail() const = 0;
 
-  /// Sends a signal to the child and its process group.
+  /// Sends a signal to the child and its process group; SIGKILL to all its descendants, whatever their group or
+  /// session.
   virtual void signal(int number) = 0;
 
   /// How the child ended; nothing while it runs.
   virtual std::optional<coro::exit_status> exit() const = 0;
 
-  /// Set once the child has ended.
+  /// Set once the child has ended, and with it everything that it left behind.
   virtual coro::event& exited() = 0;
 };
 
@@ -78,10 +80,20 @@ class launcher {
   virtual std::unique_ptr<child> start(const launch_spec& spec, std::error_code& error) = 0;
 };
 
-/// Starts children on this machine.
+class ledger;
+class offspring;
+
+/// Starts children on this machine. A child ends with everything that it started.
+///
+/// Constructing it makes this process a child subreaper (see `offspring`); one launcher in a process at a time. It
+/// throws `std::system_error` when it gets no descriptor.
 class local_launcher final : public launcher {
  public:
-  explicit local_launcher(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  /// `ledger`: where children are noted. Nullptr: nowhere.
+  explicit local_launcher(asio::any_io_executor executor, ledger* ledger = nullptr);
+  ~local_launcher() override;
+
+  /// The child gets one environment variable more, its mark (see `child_variable`).
   std::unique_ptr<child> start(const launch_spec& spec, std::error_code& error) override;
 
   /// The children that have not ended.
@@ -89,7 +101,8 @@ class local_launcher final : public launcher {
 
  private:
   asio::any_io_executor executor_;
-  std::shared_ptr<std::map<pid_t, int>> running_ = std::make_shared<std::map<pid_t, int>>();  // pid and pidfd
+  ledger* ledger_;
+  std::shared_ptr<offspring> offspring_;
 };
 
 }  // namespace awm::worker

@@ -1,4 +1,9 @@
+#include "coro/process_tree.hpp"
 #include "worker/launcher.hpp"
+#include "worker/ledger.hpp"
+#include "worker/marker.hpp"
+#include "worker/offspring.hpp"
+#include "worker/uuid.hpp"
 
 #include <asio/buffer.hpp>
 #include <asio/detached.hpp>
@@ -15,17 +20,30 @@ constexpr std::size_t error_tail_size = 4096;
 
 /// What the child's own coroutines share: they may outlive the `local_child` by the time their cancellation takes.
 struct running_child {
-  running_child(coro::process started, const asio::any_io_executor& executor,
-                std::shared_ptr<std::map<pid_t, int>> running)
-      : process(std::move(started)), registry(std::move(running)), has_input(executor), exited(executor) {
-    registry->emplace(process.pid(), process.exit_descriptor());
+  running_child(coro::process started, std::uint64_t number, const asio::any_io_executor& executor,
+                std::shared_ptr<offspring> all)
+      : process(std::move(started)), registry(std::move(all)), has_input(executor), exited(executor) {
+    registry->add(process.pid(), number, process.exit_descriptor());
   }
   running_child(const running_child&) = delete;
   running_child& operator=(const running_child&) = delete;
-  ~running_child() { registry->erase(process.pid()); }
+  ~running_child() {
+    if (exit) return;
+    registry->remove(process.pid());
+    registry->release();
+  }
+
+  void signal(int number) {
+    if (process.exit_descriptor() < 0) return;  // reaped: the number may be another's
+    if (number == SIGKILL) {
+      const std::array<pid_t, 1> root{process.pid()};
+      coro::kill_trees(root);
+    }
+    process.signal_group(number);
+  }
 
   coro::process process;
-  std::shared_ptr<std::map<pid_t, int>> registry;
+  std::shared_ptr<offspring> registry;
   std::string input;  // not yet given to the writer
   bool close_input = false;
   bool input_closed = false;
@@ -72,9 +90,11 @@ asio::awaitable<void> read_errors(shared_child child) {
 asio::awaitable<void> await_exit(shared_child child) {
   const auto [error, status] = co_await child->process.wait();
   if (error) co_return;
+  child->registry->remove(child->process.pid());
+  co_await child->registry->sweep();
   child->exit = status;
-  child->registry->erase(child->process.pid());
-  // What the child wrote last to stderr is in the pipe; a grandchild may hold the other end for ever.
+  child->registry->release();
+  // What the child wrote last to stderr is in the pipe; a process that could not be ended may hold the other end.
   std::array<char, error_tail_size> rest;
   std::error_code nothing_more;
   const auto size = child->process.standard_error().read_some(asio::buffer(rest), nothing_more);
@@ -98,7 +118,7 @@ class local_child final : public child {
   }
 
   ~local_child() override {
-    if (!shared_->exit) shared_->process.signal_group(SIGKILL);  // and `await_exit` reaps it
+    if (!shared_->exit) shared_->signal(SIGKILL);  // and `await_exit` reaps it
   }
 
   asio::awaitable<void> output_or_exit() override {
@@ -126,7 +146,7 @@ class local_child final : public child {
   }
 
   std::string error_tail() const override { return shared_->error_tail; }
-  void signal(int number) override { shared_->process.signal_group(number); }
+  void signal(int number) override { shared_->signal(number); }
   std::optional<coro::exit_status> exit() const override { return shared_->exit; }
   coro::event& exited() override { return shared_->exited; }
 
@@ -136,10 +156,15 @@ class local_child final : public child {
 
 }  // namespace
 
+local_launcher::local_launcher(asio::any_io_executor executor, ledger* ledger)
+    : executor_(std::move(executor)),
+      ledger_(ledger),
+      offspring_(std::make_shared<offspring>(executor_, ledger ? ledger->manager_id() : random_uuid())) {}
+
+local_launcher::~local_launcher() = default;
+
 std::vector<watched_child> local_launcher::running() const {
-  std::vector<watched_child> found;
-  for (const auto& [pid, descriptor] : *running_) found.push_back({pid, descriptor});
-  return found;
+  return offspring_->running();
 }
 
 std::unique_ptr<child> local_launcher::start(const launch_spec& spec, std::error_code& error) {
@@ -148,15 +173,17 @@ std::unique_ptr<child> local_launcher::start(const launch_spec& spec, std::error
   options.arguments.reserve(spec.arguments.size() + 1);
   options.arguments.push_back(spec.program);
   options.arguments.insert(options.arguments.end(), spec.arguments.begin(), spec.arguments.end());
-  options.environment = spec.environment;
+  const auto number = offspring_->next_number();
+  options.environment = with_mark(spec.environment, offspring_->manager_id(), number);
   options.working_directory = spec.working_directory;
   // On SIGINT the CLI ends its tool processes, which lead sessions of their own and which no signal to the worker's
   // group reaches; SIGKILL would orphan them (measured with 2.1.197 and 2.1.329).
   options.parent_death_signal = SIGINT;
   auto process = coro::process::start(executor_, options, error);
   if (error) return nullptr;
-  return std::make_unique<local_child>(executor_,
-                                       std::make_shared<running_child>(std::move(process), executor_, running_));
+  if (ledger_) ledger_->note(process.pid(), spec.label);
+  return std::make_unique<local_child>(
+      executor_, std::make_shared<running_child>(std::move(process), number, executor_, offspring_));
 }
 
 }  // namespace awm::worker

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -102,6 +104,31 @@ class system_output_file final : public output_file {
   descriptor file_;
 };
 
+/// One open file description for each lock: closing it is what releases it.
+class system_file_lock final : public file_lock {
+ public:
+  explicit system_file_lock(int fd) : file_(fd) {}
+  int get() const { return file_.get(); }
+
+ private:
+  descriptor file_;
+};
+
+/// The regular files among the entries whose name ends in `suffix`, sorted.
+template <class Iterator>
+std::vector<fs::path> matching(Iterator entry, std::string_view suffix) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (; !error && entry != Iterator(); entry.increment(error)) {
+    std::error_code ignored;
+    if (entry->path().native().ends_with(suffix) && fs::is_regular_file(entry->path(), ignored)) {
+      found.push_back(entry->path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 }  // namespace
 
 bool system_files::is_directory(const fs::path& path) const {
@@ -142,14 +169,14 @@ bool system_files::is_being_written(const fs::path& path) const {
 }
 
 std::vector<fs::path> system_files::find(const fs::path& directory, std::string_view suffix) const {
-  std::vector<fs::path> found;
   std::error_code error;
-  for (fs::recursive_directory_iterator entry(directory, fs::directory_options::skip_permission_denied, error), end;
-       !error && entry != end; entry.increment(error)) {
-    if (entry->path().native().ends_with(suffix) && is_regular_file(entry->path())) found.push_back(entry->path());
-  }
-  std::sort(found.begin(), found.end());
-  return found;
+  return matching(fs::recursive_directory_iterator(directory, fs::directory_options::skip_permission_denied, error),
+                  suffix);
+}
+
+std::vector<fs::path> system_files::list(const fs::path& directory, std::string_view suffix) const {
+  std::error_code error;
+  return matching(fs::directory_iterator(directory, fs::directory_options::skip_permission_denied, error), suffix);
 }
 
 std::error_code system_files::create_directory(const fs::path& path) {
@@ -188,6 +215,38 @@ std::error_code system_files::rename(const fs::path& from, const fs::path& to) {
 
 std::error_code system_files::remove(const fs::path& path) {
   return ::unlink(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
+}
+
+std::unique_ptr<file_lock> system_files::try_lock(const fs::path& path, std::uint64_t key, std::error_code& error) {
+  error = {};
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  if (fd < 0) {
+    error = last_error();
+    return nullptr;
+  }
+  auto lock = std::make_unique<system_file_lock>(fd);
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  range.l_start = static_cast<off_t>(key);  // locks may lie behind the end of the file: it stays empty
+  range.l_len = 1;
+  if (::fcntl(fd, F_OFD_SETLK, &range) == 0) return lock;
+  if (errno != EAGAIN && errno != EACCES) error = last_error();
+  return nullptr;
+}
+
+std::uint64_t lock_key(std::string_view worker_id) {
+  constexpr std::uint64_t below_limit = (std::uint64_t{1} << 62U) - 1;
+  constexpr unsigned int digits_of_half = 16;
+  std::array<std::uint64_t, 2> halves{};
+  unsigned int digits = 0;
+  for (const char character : worker_id) {
+    unsigned int digit = 0;
+    if (std::from_chars(&character, &character + 1, digit, 16).ec != std::errc{}) continue;
+    auto& half = halves[digits++ / digits_of_half % halves.size()];
+    half = half << 4U | digit;
+  }
+  return (halves[0] ^ halves[1]) & below_limit;
 }
 
 }  // namespace awm::worker

@@ -1,6 +1,6 @@
 #pragma once
 // A file system in memory: what a test puts into `contents` and `directories` is there. It is read-only but for
-// appending.
+// appending and locks.
 
 #include "worker/files.hpp"
 
@@ -54,6 +54,13 @@ class fake_files final : public files {
     return found;
   }
 
+  std::vector<std::filesystem::path> list(const std::filesystem::path& directory,
+                                          std::string_view suffix) const override {
+    auto found = find(directory, suffix);
+    std::erase_if(found, [&](const auto& path) { return path.parent_path() != directory; });
+    return found;
+  }
+
   std::error_code create_directory(const std::filesystem::path&) override { return read_only(); }
   std::unique_ptr<output_file> create(const std::filesystem::path&, std::error_code& error) override {
     error = read_only();
@@ -65,6 +72,17 @@ class fake_files final : public files {
   }
   std::error_code rename(const std::filesystem::path&, const std::filesystem::path&) override { return read_only(); }
   std::error_code remove(const std::filesystem::path&) override { return read_only(); }
+
+  std::unique_ptr<file_lock> try_lock(const std::filesystem::path& path, std::uint64_t key,
+                                      std::error_code& error) override {
+    error = lock_failure;
+    if (error || !locks_->emplace(path, key).second) return nullptr;
+    return std::make_unique<held_lock>(locks_, std::pair{path, key});
+  }
+  /// As if another process held it.
+  void lock_elsewhere(const std::filesystem::path& path, std::uint64_t key) { locks_->emplace(path, key); }
+  void unlock_elsewhere(const std::filesystem::path& path, std::uint64_t key) { locks_->erase({path, key}); }
+  std::error_code lock_failure;
 
  private:
   class text_view final : public file_view {
@@ -93,6 +111,21 @@ class fake_files final : public files {
     std::string& text_;
     std::size_t& room_;
   };
+
+  using lock_table = std::set<std::pair<std::filesystem::path, std::uint64_t>>;
+
+  class held_lock final : public file_lock {
+   public:
+    held_lock(std::shared_ptr<lock_table> table, lock_table::value_type entry)
+        : table_{std::move(table)}, entry_{std::move(entry)} {}
+    ~held_lock() override { table_->erase(entry_); }
+
+   private:
+    std::shared_ptr<lock_table> table_;
+    lock_table::value_type entry_;
+  };
+
+  std::shared_ptr<lock_table> locks_ = std::make_shared<lock_table>();
 
   static std::error_code read_only() { return std::make_error_code(std::errc::read_only_file_system); }
 };
