@@ -54,9 +54,21 @@ void session::tool_done(const std::string& line, std::string_view output) {
   tool_outputs_.emplace_back(output);
   message_id_.clear();
   ++user_lines_;
+  if (urgent_after_tool_)
+    stop_ = stop::urgent;
+  else
+    fold_what_came();
+}
+
+session::question session::use_tool(const std::string& tool, const std::string& input) {
+  question used{{}, wire::tool_use_id(), tool, json::valid(input) ? input : "{}", "none is awaited"};
+  block("{\"type\":\"tool_use\",\"id\":" + quote(used.tool_use) + ",\"name\":" + quote(tool) +
+        ",\"input\":" + used.input + "}");
+  return used;
 }
 
 void session::run_tool(const question& asked, std::string_view input, verdict how) {
+  if (run_file_tool(asked, input, how)) return;
   std::string output, structured;
   bool is_shell = false;
   if (asked.tool == "Bash") {
@@ -237,9 +249,7 @@ bool session::do_plan(directive& d) {
 
 bool session::do_tool(directive& d) {
   std::string const tool = d.take_word(), input = d.take_word(), output = d.text();
-  question const used{{}, wire::tool_use_id(), tool, json::valid(input) ? input : "{}", {}};
-  block("{\"type\":\"tool_use\",\"id\":" + quote(used.tool_use) + ",\"name\":" + quote(tool) +
-        ",\"input\":" + used.input + "}");
+  question const used = use_tool(tool, input);
   if (output.empty())
     run_tool(used, used.input, verdict::ran);
   else
