@@ -59,6 +59,7 @@ void session::end_task(std::list<task>::iterator one, std::string_view status, b
   tasks_.erase(one);
   watch_tasks();
   bool const killed = status == "killed";
+  if (ended.agent) ++(killed ? agents_.killed : ended.fails ? agents_.failed : agents_.completed);
   io_.print(wire::task_updated(who_, ended, status));
   if (given_.newer || killed || ended.quiet) io_.print(wire::task_notification(who_, ended, status, names_output));
   print_live_tasks();
@@ -68,8 +69,10 @@ void session::end_task(std::list<task>::iterator one, std::string_view status, b
 void session::kill_tasks(bool agents_only, bool names_output) {
   auto const dies = [&](const task& one) { return one.agent || !agents_only; };
   for (auto it = tasks_.begin(); (it = std::find_if(tasks_.begin(), tasks_.end(), dies)) != tasks_.end();
-       it = tasks_.begin())
+       it = tasks_.begin()) {
+    if (agents_only) interrupted_agents_.push_back(*it);
     end_task(it, "killed", names_output);
+  }
 }
 
 /// A stopped agent is reported in a turn of its own, a stopped shell is not.
@@ -94,6 +97,17 @@ bool session::awaits_tasks() {
       end_task(it, "killed", false);
   }
   return !tasks_.empty();
+}
+
+bool session::owes_agents() const {
+  auto const is_agent = [](const task& one) { return one.agent; };
+  return std::any_of(tasks_.begin(), tasks_.end(), is_agent) ||
+         std::any_of(follow_up_.begin(), follow_up_.end(), is_agent);
+}
+
+void session::release_held_result() {
+  if (!held_.empty()) io_.put(held_);
+  held_.clear();
 }
 
 void session::run_follow_up() {
@@ -122,8 +136,7 @@ bool session::run_in_foreground(const std::string& id, directive& d) {
   if (!ran) return false;
   open_.pop_back();
   std::string const output = "background " + id + " done";
-  tool_done(wire::tool_result(who_, used.tool_use, quote(output), "{\"stdout\":" + quote(output) + "}",
-                              wire::verdict::ran, true),
+  tool_done(wire::tool_result(who_, used.tool_use, quote(output), wire::shell_result(output), wire::verdict::ran, true),
             output);
   return stop_ == stop::none;
 }
@@ -153,6 +166,7 @@ bool session::start_task(directive& d) {
           .tool_use;
   tasks_.push_back(std::move(started));
   const task& live = tasks_.back();
+  agents_.spawned += live.agent ? 1 : 0;
   print_live_tasks();
   io_.print(wire::task_started(who_, live));
   tool_done(wire::background_tool_result(who_, live), "");

@@ -102,6 +102,7 @@ int session::run() {
     else
       io_.wait();
   }
+  release_held_result();
   kill_tasks(false, stop_ == stop::end_session);
   io_.flush();
   if (given_.newer) history_.save_cost(total_);
@@ -309,10 +310,11 @@ void session::run_turn() {
 }
 
 void session::run_script(std::vector<directive>& script) {
-  for (directive& one : script) {
-    if (!step(one)) break;
+  for (std::size_t i = 0; i < script.size() && step(script[i]); ++i) {
     serve_lines_without_waiting();
-    if (stop_ != stop::none || fatal_input_) break;
+    // Whoever interrupts what hangs cannot see whether it hangs already, and shall find the same either way.
+    bool const hangs_next = i + 1 < script.size() && script[i + 1].verb == "hang";
+    if (fatal_input_ || (stop_ != stop::none && !hangs_next)) break;
   }
   if (result_printed_) return;
   if (stop_ == stop::none && !fatal_input_ && await_answers())
@@ -381,7 +383,7 @@ void session::end_stopped_turn() {
   if (urgent) {
     how.result = urgent_after_tool_ ? "" : last_text_;
     how.num_turns = 1 + user_lines_;
-    how.answered = urgent_after_tool_;
+    how.answered = urgent_after_tool_ || aborted_stream_;
   } else {
     io_.print(wire::interrupted(who_, in_tool));
     how.subtype = "error_during_execution";
@@ -408,6 +410,7 @@ void session::print_result(outcome how) {
   how.structured = structured_;
   how.origin = origin_;
   how.folded = folded_uuids_;
+  how.agents = agents_;
   how.duration_ms = static_cast<long>(now_ms() - started_ms_) + 1;
   how.result_index = results_++;
   how.denials = denials_;
@@ -415,17 +418,20 @@ void session::print_result(outcome how) {
   last_is_error_ = how.is_error;
   result_printed_ = true;
   bool const cancelled = how.subtype == "error_during_execution" || stop_ == stop::urgent;
-  if (given_.newer && !cancelled)
-    for (const std::string& id : folded_uuids_) io_.print(wire::lifecycle(who_, id, "completed"));
-  io_.print(wire::result(who_, how));
-  if (given_.newer && cancelled)
-    for (const std::string& id : folded_uuids_) io_.print(wire::lifecycle(who_, id, "cancelled"));
-  finish_lifecycle(cancelled ? "cancelled" : "completed");
-}
-
-void session::finish_lifecycle(std::string_view state) {
-  if (given_.newer)
-    for (const std::string& id : uuids_) io_.print(wire::lifecycle(who_, id, state));
+  std::string lines;
+  auto const lifecycle = [&](const std::vector<std::string>& ids) {
+    for (const std::string& id : ids)
+      if (given_.newer) lines += wire::lifecycle(who_, id, cancelled ? "cancelled" : "completed") + "\n";
+  };
+  if (!cancelled) lifecycle(folded_uuids_);
+  lines += wire::result(who_, how) + "\n";
+  if (cancelled) lifecycle(folded_uuids_);
+  lifecycle(uuids_);
+  for (const background_task& one : interrupted_agents_) lines += wire::interrupted_agent(who_, one) + "\n";
+  interrupted_agents_.clear();
+  held_ += lines;
+  // After the end of stdin a result waits for the agents that its turn left behind.
+  if (!io_.at_eof() || !owes_agents()) release_held_result();
 }
 
 bool session::step(directive& one) {

@@ -71,6 +71,8 @@ class session {
   void stop_task(std::string_view id);
   void print_live_tasks();
   bool awaits_tasks();
+  bool owes_agents() const;
+  void release_held_result();
   bool start_task(directive& d);
   bool run_in_foreground(const std::string& id, directive& d);
 
@@ -88,7 +90,6 @@ class session {
   void end_turn();
   void end_stopped_turn();
   void print_result(outcome how);
-  void finish_lifecycle(std::string_view state);
 
   // What a script can do. Each returns false when the turn is over.
   bool do_say(directive& d);
@@ -153,6 +154,7 @@ class session {
   void rename_session(const std::vector<directive>& script);
   void settle(const question& asked);
   void allow(const question& asked, std::string_view updated_input);
+  void grant(std::string_view permission);
   void run_tool(const question& asked, std::string_view input, wire::verdict how);
   void deny(const question& asked);
   void refuse(const question& asked, std::string_view text, wire::verdict how);
@@ -171,10 +173,14 @@ class session {
   bool fatal_input_ = false;
   bool last_is_error_ = false;
   spend total_;
+  agent_counts agents_;
   spend since_last_;  // what background agents took since the last result
   long results_ = 0;
-  std::list<task> tasks_;      // live
-  std::list<task> follow_up_;  // ended, their turns not begun
+  std::vector<std::string> granted_;                 // rules that answers added
+  std::vector<background_task> interrupted_agents_;  // not yet spoken of
+  std::string held_;                                 // the result that waits for agents, lines and all
+  std::list<task> tasks_;                            // live
+  std::list<task> follow_up_;                        // ended, their turns not begun
 
   // The turn at hand.
   std::vector<std::string> uuids_;

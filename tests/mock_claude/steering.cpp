@@ -45,10 +45,7 @@ bool session::do_tool_until(directive& d) {
   if (!ran || stop_ == stop::interrupt || stop_ == stop::sigint || stop_ == stop::end_session) return false;
   open_.pop_back();
   std::string const output = "waited";
-  tool_done(wire::tool_result(who_, used.tool_use, quote(output),
-                              R"({"stdout":"waited","stderr":"","interrupted":false,"isImage":false,)"
-                              R"("noOutputExpected":false})",
-                              wire::verdict::ran, true),
+  tool_done(wire::tool_result(who_, used.tool_use, quote(output), wire::shell_result(output), wire::verdict::ran, true),
             output);
   if (stop_ != stop::none) return false;
   say_what_was_folded();

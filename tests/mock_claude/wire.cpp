@@ -132,16 +132,27 @@ std::string task_head(const identity& who, const background_task& one, std::stri
               who.newer ? cat({",\"run_id\":", quote(one.run_id)}) : std::string()});
 }
 
+std::string of_agent(const identity& who, const background_task& one) {
+  return cat({who.newer ? cat({",\"agent_id\":", quote(one.id)}) : std::string(),
+              R"(,"subagent_type":"general-purpose","task_description":)", quote(one.id)});
+}
+
 /// Where the real CLI writes what the task prints; a mock task prints nothing, and there is no such file.
 std::string output_file(const identity& who, const background_task& one) {
   const char* const temporary = std::getenv("CLAUDE_CODE_TMPDIR");
   return cat({temporary != nullptr ? temporary : "/tmp", "/claude/", who.session_id, "/tasks/", one.id, ".output"});
 }
 
-constexpr std::string_view subagent_stats =
-    R"({"spawned":0,"requested":{"background":0,"foreground":0,"unset":0},"started_in_background":0,"max_depth":0,)"
-    R"("spawned_by_subagents":0,"completed":0,"failed":0,"killed":{"parent":0,"user":0,"system":0},)"
-    R"("refused":{"depth_limit":0,"concurrency_limit":0,"budget":0},"by_type":{}})";
+std::string subagent_stats(const agent_counts& of) {
+  std::string const spawned = std::to_string(of.spawned);
+  return cat({"{\"spawned\":", spawned, ",\"requested\":{\"background\":", spawned,
+              ",\"foreground\":0,\"unset\":0},\"started_in_background\":", spawned, ",\"max_depth\":",
+              of.spawned > 0 ? "1" : "0", ",\"spawned_by_subagents\":0,\"completed\":", std::to_string(of.completed),
+              ",\"failed\":", std::to_string(of.failed),
+              ",\"killed\":{\"parent\":0,\"user\":0,\"system\":", std::to_string(of.killed),
+              R"(},"refused":{"depth_limit":0,"concurrency_limit":0,"budget":0},"by_type":{)",
+              of.spawned > 0 ? "\"general-purpose\":" + spawned : std::string(), "}}"});
+}
 
 std::string api_model(const identity& who) {
   std::size_t const variant = who.model.find('[');  // the API is not told about the window size
@@ -536,10 +547,22 @@ std::string tool_result(const identity& who, std::string_view tool_use, std::str
   return out + "}]}";
 }
 
+std::string shell_result(std::string_view printed) {
+  return cat({"{\"stdout\":", quote(printed), R"(,"stderr":"","interrupted":false,"isImage":false,"noOutputExpected":)",
+              printed.empty() ? "true}" : "false}"});
+}
+
 std::string interrupted(const identity& who, bool in_tool) {
   return cat(
       {R"({"type":"user","message":{"role":"user","content":[{"type":"text","text":"[Request interrupted by user)",
        in_tool ? " for tool use]" : "]", R"("}]},"parent_tool_use_id":null)", stamp(who, true), "}"});
+}
+
+std::string interrupted_agent(const identity& who, const background_task& one) {
+  return cat(
+      {R"({"type":"user","message":{"role":"user","content":[{"type":"text","text":"[Request interrupted by user]"}]},)"
+       R"("parent_tool_use_id":)",
+       quote(one.tool_use), stamp(who, true), of_agent(who, one), "}"});
 }
 
 std::string structured_output_nudge(const identity& who) {
@@ -593,8 +616,7 @@ std::string agent_report(const identity& who, const background_task& one, std::s
   std::string out = cat({assistant_head(who, message_id()), block, assistant_tail(who)});
   std::string const main_thread = "\"parent_tool_use_id\":null";
   out.replace(out.rfind(main_thread), main_thread.size(), "\"parent_tool_use_id\":" + quote(one.tool_use));
-  return cat({out, who.newer ? cat({",\"agent_id\":", quote(one.id)}) : std::string(),
-              R"(,"subagent_type":"general-purpose","task_description":)", quote(one.id), "}"});
+  return out + of_agent(who, one) + "}";
 }
 
 std::string background_tool_result(const identity& who, const background_task& one) {
@@ -668,7 +690,7 @@ std::string result(const identity& who, const outcome& how) {
            uuid(),
            "\""});
   if (!who.newer) return out + "}";
-  out += cat({R"(,"fast_mode_disabled_reason":"sdk_opt_in_required","subagent_stats":)", subagent_stats,
+  out += cat({R"(,"fast_mode_disabled_reason":"sdk_opt_in_required","subagent_stats":)", subagent_stats(how.agents),
               ",\"safety_stops\":0,\"queued_turn_count\":0,\"result_index\":", std::to_string(how.result_index),
               ",\"model_usage_since_last_result\":", model_usage(who, how.since_last)});
   if (!how.api_error_type.empty()) out += ",\"api_error_type\":" + quote(how.api_error_type);

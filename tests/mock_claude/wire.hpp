@@ -34,6 +34,14 @@ struct spend {
   }
 };
 
+/// The background agents of a process.
+struct agent_counts {
+  long spawned = 0;
+  long completed = 0;
+  long failed = 0;
+  long killed = 0;
+};
+
 /// The end of a turn, whatever kind of end it was.
 struct outcome {
   std::string subtype = "success";
@@ -52,6 +60,7 @@ struct outcome {
   spend since_last;  ///< of everything since the last result
   spend total;       ///< of the process (2.1.329: of the session)
   long result_index = 0;
+  agent_counts agents;
   std::string structured;            ///< raw JSON of a StructuredOutput call
   std::string origin;                ///< raw JSON: who asked for the turn, when it was not a user message
   std::vector<std::string> denials;  ///< raw JSON objects
@@ -120,7 +129,10 @@ enum class verdict { ran, ran_free, accepted, broke, denied, rejected_by_user, f
 /// `content` is raw JSON (text or array); `structured` is the raw tool_use_result.
 std::string tool_result(const identity& who, std::string_view tool_use, std::string_view content,
                         std::string_view structured, verdict how, bool is_error_shown);
+/// The tool_use_result of a shell that printed this.
+std::string shell_result(std::string_view printed);
 std::string interrupted(const identity& who, bool in_tool);
+std::string interrupted_agent(const identity& who, const background_task& one);
 /// What the CLI says to a model that ends a turn without the structured output that was asked for.
 std::string structured_output_nudge(const identity& who);
 
