@@ -38,12 +38,62 @@ SCRIPTS = {
     "end-session": ["MOCK say first", "MOCK hang-tool {0}"],
     "resume-invalid": ["MOCK say again"],
     "resume-same-cwd": ["MOCK say again"],
+    "permission-always": ["MOCK permission {0}", "MOCK permission {0}", "MOCK write w1 hi", "MOCK write w2 hi"],
+    "queued-message-during-tool": ["MOCK tool-until 1", "consider X"],
+    "queued-message-priority-now": ["MOCK hang one two", "MOCK say urgent"],
+    "queued-message-cancel": ["MOCK wait-file gate\nMOCK say one", "MOCK say second"],
+    "uuid-fold": ["MOCK tool-until 2", "consider X", "consider Y"],
+    "uuid-merge": ["MOCK wait-file gate\nMOCK say a", "MOCK say q1", "MOCK say q2"],
+    "interrupt-during-tool": ["MOCK hang-tool {0}", "MOCK say afterwards"],
+    "interrupt-still-queued": ["MOCK hang a b", "MOCK say q1", "MOCK say nouuid"],
+    "interrupt-cancel-queued": ["MOCK hang a b", "MOCK say q1", "MOCK say nouuid"],
+    "interrupt-with-background": ["MOCK background a gate0 agent\nMOCK background b gate\nMOCK hang a b"],
+    "bash-background": ["MOCK background b gate\nMOCK say started"],
+    "bash-background-eof": ["MOCK background b gate\nMOCK say started"],
+    "subagent-background": ["MOCK background a gate agent\nMOCK say waiting"],
+    "subagent-background-eof-early": ["MOCK background a gate agent\nMOCK eof\nMOCK say waiting"],
+    "stop-task-shell-then-eof": ["MOCK background b3d1gtm83 gate\nMOCK say ok"],
+    "kill-bg-tail-end_session": ["MOCK background b gate\nMOCK say fin"],
+    "json-schema": ['MOCK say thinking about it\nMOCK structured {"name": "x", "n": 3}'],
+    "json-schema-never": ["MOCK say no"],
+    "api-429-noretry": ["MOCK error 429 lab says 429", "MOCK say still alive"],
+    "api-429-retry": ["MOCK retry 2 429 2000\nMOCK say ok", "MOCK say still alive"],
+}
+# What the client does at which line of the mock: sends the recording's next message, opens the gate or ends stdin. No
+# line: at once. A recording without a plan goes on at every result.
+READY, TOOL_USE, RESULT = "control_response/success", "assistant/tool_use", "result/success"
+PLANS = {
+    "queued-message-during-tool": [(READY, "next"), (TOOL_USE, "next"), (RESULT, "eof")],
+    "queued-message-priority-now": [(READY, "next"), ("system/init", "next"), (RESULT, ""), (RESULT, "eof")],
+    "queued-message-cancel": [(READY, "next"), ("system/init", "next"), ("", "next"), (READY, "open"), (RESULT, "eof")],
+    "uuid-fold": [(READY, "next"), (TOOL_USE, "next"), ("", "next"), (RESULT, "eof")],
+    "uuid-merge": [(READY, "next"), ("system/init", "next"), ("", "next"), ("command_lifecycle/queued", ""),
+                   ("command_lifecycle/queued", "open"), (RESULT, ""), (RESULT, "eof")],
+    "interrupt-during-tool": [(READY, "next"), (TOOL_USE, "next"), ("result/error_during_execution", "next"),
+                              (RESULT, "eof")],
+    "interrupt-still-queued": [(READY, "next"), ("system/init", "next"), ("", "next"), ("", "next"), (RESULT, "eof")],
+    "interrupt-cancel-queued": [(READY, "next"), ("system/init", "next"), ("", "next"), ("", "next"),
+                                ("result/error_during_execution", "eof")],
+    "interrupt-with-background": [(READY, "next"), ("user/tool_result", ""), ("user/tool_result", "next"),
+                                  ("result/error_during_execution", "open"), (RESULT, "eof")],
+    "bash-background": [(READY, "next"), (RESULT, "open"), (RESULT, "eof")],
+    "2.1.197-bash-background-eof": [(READY, "next"), (RESULT, "eof")],
+    "2.1.329-bash-background-eof": [(READY, "next"), (RESULT, "eof"), ("", "open")],
+    "subagent-background": [(READY, "next"), (RESULT, "open"), (RESULT, "eof")],
+    "subagent-background-eof-early": [(READY, "next"), ("user/tool_result", "eof"), ("assistant/text", "open")],
+    "stop-task-shell-then-eof": [(READY, "next"), (RESULT, "next"), (READY, "eof")],
+}
+# Left out of a recording: the question before a tool that `hang-tool` does not ask, and the lines about a foreground
+# shell, which depend on how long it runs.
+LEFT_OUT = {
+    "interrupt-during-tool": {"control_request/can_use_tool"},
+    "queued-message-during-tool": {"system/task_started", "system/task_notification"},
 }
 NOT_SPOKEN = {"subagent"}  # recorded for the protocol's readers; a mock has no subagents
 
 # What differs by nature: what depends on the machine or the model's words, not on the protocol.
 IGNORED = re.compile(
-    r"^(message\.content\[\]\.input|request\.input|permission_denials\[\]\.tool_input|tool_use_result|memory_paths)\."
+    r"^(message\.content\[\]\.input|request\.input|permission_denials\[\]\.tool_input|memory_paths)\."
     r"|^(modelUsage|model_usage_since_last_result)\.\*"
     r"|^response\.response\.(commands|agents|models)\[\]"
 )
@@ -103,7 +153,9 @@ class Conversation:
 
     def __init__(self, name: str, tmp_path: Path):
         self.version, _, self.scenario = name.partition("-")
-        self.recorded = lines_of(STREAMS / f"{name}.out.ndjson")
+        left_out = LEFT_OUT.get(self.scenario, set())
+        self.recorded = [m for m in lines_of(STREAMS / f"{name}.out.ndjson") if label(m) not in left_out]
+        self.plan = list(PLANS.get(name) or PLANS.get(self.scenario) or [])
         self.sent = lines_of(STREAMS / f"{name}.in.ndjson")
         self.options = list(INDEX[name]["options"])
         self.environment = {"PATH": os.defpath, "HOME": str(tmp_path), "MOCK_CLAUDE_VERSION": self.version}
@@ -163,7 +215,19 @@ class Conversation:
                 else:
                     send(message)
 
+            def follow_plan(kind: str) -> None:
+                while self.plan and self.plan[0][0] in (kind, ""):
+                    action = self.plan.pop(0)[1]
+                    kind = ""  # a line is the cue of one action, and of those that wait for none
+                    if action == "next":
+                        next_step()
+                    elif action == "open":
+                        (self.cwd / "gate").touch()
+                    elif action == "eof":
+                        mock.stdin.close()
+
             self.swallowed: set = set()
+            planned = bool(self.plan)
             try:
                 next_step()
                 if self.scenario == "resume-invalid":
@@ -173,7 +237,9 @@ class Conversation:
                     message = json.loads(line)
                     self.mocked.append(message)
                     kind = label(message)
-                    if kind == "control_request/can_use_tool":
+                    if planned:
+                        follow_plan(kind)
+                    elif kind == "control_request/can_use_tool":
                         if self.scenario == "eof-during-permission":
                             mock.stdin.close()
                         elif self.scenario == "permission-interrupt":
@@ -181,6 +247,8 @@ class Conversation:
                         else:
                             answer = answers[asked[questions]]
                             answer["response"]["request_id"] = message["request_id"]
+                            if "file_path" in message["request"]["input"]:  # the mock really writes: not there
+                                answer["response"]["response"]["updatedInput"] = message["request"]["input"]
                             send(answer)
                         questions += 1
                     elif kind == "system/init" and self.scenario == "interrupt":

@@ -3,8 +3,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 namespace mock {
 namespace {
@@ -100,14 +102,28 @@ bool channel::take(std::string& line) {
   return true;
 }
 
+void channel::also_wake_for(std::vector<int> fds, long long due_ms) {
+  also_ = std::move(fds);
+  also_due_ = due_ms;
+}
+
 channel::woken channel::wait(int fd, int timeout_ms) {
   flush();
-  pollfd watched[2] = {{eof_ || deaf_ ? -1 : STDIN_FILENO, POLLIN, 0}, {fd, POLLIN, 0}};
+  std::vector<pollfd> watched = {{eof_ || deaf_ ? -1 : STDIN_FILENO, POLLIN, 0}, {fd, POLLIN, 0}};
+  for (int const other : also_) watched.push_back({other, POLLIN, 0});
+  bool own_timeout = timeout_ms >= 0;
+  if (also_due_ >= 0) {
+    long long const left = std::max(0LL, also_due_ - now_ms());
+    if (!own_timeout || left < timeout_ms) {
+      timeout_ms = static_cast<int>(left);
+      own_timeout = false;
+    }
+  }
   timespec due{timeout_ms / 1000, (timeout_ms % 1000) * 1000000L};
   sigset_t now;
   sigprocmask(SIG_BLOCK, nullptr, &now);
   sigdelset(&now, SIGINT);
-  int const n = ppoll(watched, 2, timeout_ms < 0 ? nullptr : &due, &now);
+  int const n = ppoll(watched.data(), watched.size(), timeout_ms < 0 ? nullptr : &due, &now);
   if (got_sigint != 0) {
     got_sigint = 0;
     interrupted_ = true;
@@ -118,7 +134,7 @@ channel::woken channel::wait(int fd, int timeout_ms) {
     why.line = true;
   }
   why.ready = n > 0 && watched[1].revents != 0;
-  why.timeout = n == 0;
+  why.timeout = n == 0 && own_timeout;
   return why;
 }
 

@@ -36,6 +36,9 @@ class channel {
   /// Blocks until something happens. `fd` < 0: none; `timeout_ms` < 0: none. Lines already read are not waited for:
   /// take them first.
   woken wait(int fd = -1, int timeout_ms = -1);
+  /// Makes every wait end also when one of `fds` is readable or hung up, or when the clock reaches `due_ms` (< 0:
+  /// never).
+  void also_wake_for(std::vector<int> fds, long long due_ms);
 
   /// Takes the next line from stdin. False when there is none yet.
   bool take(std::string& line);
@@ -59,6 +62,8 @@ class channel {
   bool deaf_ = false;
   bool broken_ = false;
   bool interrupted_ = false;
+  std::vector<int> also_;
+  long long also_due_ = -1;
   std::vector<int> blocked_, ignored_;
 };
 

@@ -3,7 +3,9 @@
 #include "json.hpp"
 #include "session.hpp"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,8 +42,84 @@ bool session::do_retry(directive& d) {
   long const count = d.number(1);
   std::string const code = d.take_word();
   api_failure const why = wire::failure(who_, code.empty() ? "529" : code, {}, who_.model);
-  for (long i = 1; i <= count; ++i) io_.print(wire::api_retry(who_, i, 10, 500L << std::min(i - 1, 6L), why));
+  long const delay_ms = d.number(-1);
+  for (long i = 1; i <= count; ++i)
+    io_.print(wire::api_retry(who_, i, 10, delay_ms >= 0 ? delay_ms : 500L << std::min(i - 1, 6L), why));
   return true;
+}
+
+/// Each execution appends one byte, and the place behind its byte says how many there were: also across processes.
+bool session::do_fail_first(directive& d) {
+  long const count = d.number(1);
+  directive failure;
+  failure.rest = d.take_word();
+  int const fd = open(d.rest.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0 || write(fd, ".", 1) != 1) complain("mock-claude: cannot write " + d.rest);
+  long const executions = fd < 0 ? 0 : static_cast<long>(lseek(fd, 0, SEEK_CUR));
+  if (fd >= 0) close(fd);
+  return executions > count || do_error(failure);
+}
+
+bool session::do_rate_limit_until(directive& d) {
+  struct stat info {};
+  if (stat(d.rest.c_str(), &info) == 0) return true;
+  directive failure;
+  failure.rest = "429";
+  return do_error(failure);
+}
+
+bool session::do_rate_limit_event(directive& d) {
+  std::string const status = d.take_word(), resets_at = d.take_word();
+  std::string const type = d.take_word(), utilization = d.take_word();
+  io_.print(wire::rate_limit_event(who_, status, resets_at.empty() ? "0" : resets_at, type.empty() ? "five_hour" : type,
+                                   utilization.empty() ? "1" : utilization));
+  return true;
+}
+
+bool session::do_cost(directive& d) {
+  cost_ = std::atof(d.take_word().c_str());
+  return true;
+}
+
+bool session::do_usage(directive& d) {
+  input_tokens_ = d.number(0);
+  output_tokens_ = d.number(0);
+  return true;
+}
+
+bool session::do_structured(directive& d) {
+  question const used = use_tool("StructuredOutput", d.rest);
+  if (!wants_structured_output()) {
+    std::string const said = "<tool_use_error>Error: No such tool available: StructuredOutput</tool_use_error>";
+    tool_done(wire::tool_result(who_, used.tool_use, quote(said), quote("Error: No such tool available"),
+                                wire::verdict::broke, false),
+              said);
+    return stop_ == stop::none;
+  }
+  std::string const said = "Structured output provided successfully";
+  tool_done(wire::tool_result(who_, used.tool_use, quote(said), quote(said), wire::verdict::ran_free, false), said);
+  if (stop_ != stop::none) return false;
+  structured_ = json::compact(used.input);
+  outcome how;
+  how.result = structured_;
+  how.stop_reason = "\"tool_use\"";
+  how.num_turns = 1 + user_lines_;
+  print_result(std::move(how));
+  return false;
+}
+
+bool session::do_resume_as(directive&) {
+  return true;  // done before the turn began
+}
+
+/// A --resume that goes on under another id has lost what was said before.
+void session::rename_session(const std::vector<directive>& script) {
+  for (const directive& one : script) {
+    if (one.verb != "resume-as" || !given_.has("--resume") || results_ > 0 || one.rest == who_.session_id) continue;
+    who_.session_id = one.rest;
+    history_ = history(given_, who_.session_id);
+    total_ = {};
+  }
 }
 
 bool session::do_max_turns(directive& d) {
@@ -97,17 +175,17 @@ bool session::do_exit(directive& d) {
 bool session::do_hang(directive& d) {
   std::string const partial = d.rest.empty() ? "hanging" : d.text();
   if (wait_until([] { return false; })) return true;
+  last_text_ = partial;
   block("{\"type\":\"text\",\"text\":" + quote(partial) + "}", given_.newer ? ",\"aborted\":true" : "");
-  if (!given_.newer) calls_turn_ = 0;  // 2.1.197 does not charge an aborted stream
+  --calls_turn_;
+  aborted_stream_ = true;
   return false;
 }
 
 bool session::do_hang_tool(directive& d) {
   std::string const tool = d.take_word();
-  question const running{{}, wire::tool_use_id(), tool, json::valid(d.rest) ? d.rest : "{}", "none is awaited"};
-  block("{\"type\":\"tool_use\",\"id\":" + quote(running.tool_use) + ",\"name\":" + quote(tool) +
-        ",\"input\":" + running.input + "}");
-  open_.push_back(running);  // rejected with the questions when the turn is stopped
+  open_.push_back(use_tool(tool, d.rest));  // rejected with the questions when the turn is stopped
+  in_tool_ = true;
   return wait_until([] { return false; });
 }
 

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 
 namespace mock {
@@ -82,10 +81,9 @@ void history::add(std::string_view role, std::string_view text) {
   append("{\"role\":" + json::quote(role) + ",\"text\":" + json::quote(text) + "}");
 }
 
-void history::save_cost(double total) {
-  char number[32];
-  std::snprintf(number, sizeof number, "%.10g", total);
-  append("{\"cost\":" + std::string(number) + "}");
+void history::save_cost(const spend& total) {
+  append("{\"cost\":" + wire::number(total.usd) + ",\"calls\":" + std::to_string(total.calls) +
+         ",\"input\":" + std::to_string(total.input) + ",\"output\":" + std::to_string(total.output) + "}");
 }
 
 std::string history::read() const {
@@ -110,10 +108,13 @@ std::vector<std::string> history::prompts() const {
   return out;
 }
 
-double history::saved_cost() const {
+spend history::saved_cost() const {
   std::string const all = read();
-  std::size_t const from = all.rfind("{\"cost\":");
-  return from == std::string::npos ? 0 : std::atof(all.c_str() + from + 8);
+  std::size_t const from = all.rfind("\n{\"cost\":");
+  if (from == std::string::npos || all.find('\n', from + 1) + 1 != all.size()) return {};
+  std::string const line = all.substr(from + 1);
+  auto const count = [&](const char* key) { return std::atol(std::string(json::member(line, key)).c_str()); };
+  return {count("calls"), count("input"), count("output"), std::atof(std::string(json::member(line, "cost")).c_str())};
 }
 
 }  // namespace mock

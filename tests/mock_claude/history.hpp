@@ -3,6 +3,7 @@
 #pragma once
 
 #include "options.hpp"
+#include "wire.hpp"
 
 #include <string>
 #include <string_view>
@@ -18,12 +19,12 @@ class history {
   bool exists() const { return !found_.empty(); }
 
   void add(std::string_view role, std::string_view text);
-  void save_cost(double total);
+  void save_cost(const spend& total);
 
   /// The prompts said so far, oldest first.
   std::vector<std::string> prompts() const;
-  /// The total that 2.1.329 goes on from, 0 when none was saved.
-  double saved_cost() const;
+  /// The total that 2.1.329 goes on from: nothing when the last process did not end in order.
+  spend saved_cost() const;
 
  private:
   void append(std::string_view line);

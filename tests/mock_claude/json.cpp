@@ -199,6 +199,17 @@ std::string text_of(std::string_view object, std::string_view key) {
   return raw.empty() || raw.front() != '"' ? std::string() : text(raw);
 }
 
+std::string compact(std::string_view raw) {
+  std::string out;
+  for (std::size_t i = 0; i < raw.size();) {
+    std::size_t const end = raw[i] == '"' ? string_end(raw, i) : i + 1;
+    if (end == none) break;
+    if (std::string_view(" \t\r\n").find(raw[i]) == none) out += raw.substr(i, end - i);
+    i = end;
+  }
+  return out;
+}
+
 std::string quote(std::string_view t) {
   std::string out = "\"";
   out.reserve(t.size() + 2);

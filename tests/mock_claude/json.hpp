@@ -29,6 +29,9 @@ std::string text_of(std::string_view object, std::string_view key);
 /// A text as a JSON string, quotes included.
 std::string quote(std::string_view text);
 
+/// A JSON value without the white space between its tokens.
+std::string compact(std::string_view raw);
+
 /// The end of the value that starts at `from`, or npos when there is none.
 std::size_t value_end(std::string_view text, std::size_t from);
 

@@ -1,12 +1,15 @@
 // Order between processes, without sleeping.
 
-#include "json.hpp"
+#include "gate.hpp"
 #include "session.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <utility>
 
 namespace mock {
 namespace {
@@ -19,31 +22,51 @@ bool same_file(const std::string& path, int fd) {
 
 }  // namespace
 
-/// A FIFO opens when its last writer is gone (that wakes any number of readers at once) or when something is written
-/// to it; any other path opens when it is there.
-bool session::wait_for_file(const std::string& path) {
-  int const gate = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+gate::gate(std::string path) : path_(std::move(path)) {
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   struct stat info {};
-  if (gate >= 0 && fstat(gate, &info) == 0 && S_ISFIFO(info.st_mode)) {
+  if (fd_ >= 0 && fstat(fd_, &info) == 0 && S_ISFIFO(info.st_mode)) {
+    fifo_ = true;
     // Who opens a gate puts a plain file in its place first and then closes it: this sees the one or the other.
-    bool const go_on = same_file(path, gate) ? wait_until([] { return false; }, gate) : true;
-    close(gate);
-    return go_on;
+    open_ = !same_file(path_, fd_);
+    return;
   }
-  if (gate >= 0) close(gate);
-  if (gate >= 0) return true;
-  int const watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  std::size_t const slash = path.rfind('/');
-  std::string const folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  inotify_add_watch(watch, folder.c_str(), IN_CREATE | IN_MOVED_TO);
-  bool go_on = true;
-  while (go_on && stat(path.c_str(), &info) != 0) {
-    go_on = wait_until([] { return false; }, watch);
-    char events[4096];
-    if (read(watch, events, sizeof events) < 0) continue;
+  open_ = fd_ >= 0;
+  if (open_) return;
+  fd_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  std::size_t const slash = path_.rfind('/');
+  std::string const folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+  inotify_add_watch(fd_, folder.c_str(), IN_CREATE | IN_MOVED_TO);
+}
+
+gate::gate(gate&& other) noexcept
+    : path_(std::move(other.path_)), fd_(other.fd_), fifo_(other.fifo_), open_(other.open_) {
+  other.fd_ = -1;
+}
+
+gate::~gate() {
+  if (fd_ >= 0) close(fd_);
+}
+
+bool gate::open() {
+  if (open_) return true;
+  if (fifo_) {
+    pollfd watched{fd_, POLLIN, 0};
+    open_ = poll(&watched, 1, 0) > 0;
+    return open_;
   }
-  close(watch);
-  return go_on;
+  char events[4096];
+  while (read(fd_, events, sizeof events) > 0) continue;
+  struct stat info {};
+  open_ = stat(path_.c_str(), &info) == 0;
+  return open_;
+}
+
+bool session::wait_for_file(const std::string& path) {
+  gate until(path);
+  while (!until.open())
+    if (!wait_until([] { return false; }, until.fd())) return false;
+  return true;
 }
 
 bool session::do_wait_file(directive& d) {

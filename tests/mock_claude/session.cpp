@@ -53,8 +53,7 @@ session::session(options given, channel& io)
     history_ = history(given_, who_.session_id);
   }
   if (who_.permission_mode == "manual") who_.permission_mode = "default";
-  if (given_.newer && given_.has("--resume"))
-    calls_total_ = static_cast<long>(history_.saved_cost() / wire::price_of_a_call(true) + 0.5);
+  if (given_.newer && given_.has("--resume")) total_ = history_.saved_cost();
 }
 
 bool session::start_refused() {
@@ -93,15 +92,20 @@ int session::run() {
   if (start_refused()) return 1;
   while (stop_ == stop::none && !fatal_input_) {
     take_input();
+    if (stop_ != stop::none || fatal_input_) break;
     if (!queue_.empty())
       run_turn();
-    else if (io_.at_eof() || stop_ != stop::none || fatal_input_)
+    else if (!follow_up_.empty())
+      run_follow_up();
+    else if (io_.at_eof() && !awaits_tasks())
       break;
     else
       io_.wait();
   }
+  release_held_result();
+  kill_tasks(false, stop_ == stop::end_session);
   io_.flush();
-  if (given_.newer) history_.save_cost(wire::price_of_a_call(true) * static_cast<double>(calls_total_));
+  if (given_.newer) history_.save_cost(total_);
   if (fatal_input_) return 1;
   if (stop_ == stop::sigint) return 0;
   return last_is_error_ ? 1 : 0;
@@ -114,6 +118,7 @@ void session::take_input() {
   std::string line;
   while (!fatal_input_ && io_.take(line)) take_line(line);
   if (io_.interrupted()) stop_ = stop::sigint;
+  end_finished_tasks();
 }
 
 void session::take_line(std::string_view line) {
@@ -150,14 +155,24 @@ void session::take_prompt(std::string_view line) {
     return;
   }
   prompt said{text_of_content(json::member(message, "content")), json::text_of(line, "uuid"),
-              given_.newer && json::member(line, "client_composed") == "true"};
+              given_.newer && json::member(line, "client_composed") == "true",
+              json::text_of(line, "priority") == "now"};
   if (!said.uuid.empty()) {
     if (std::find(seen_uuids_.begin(), seen_uuids_.end(), said.uuid) != seen_uuids_.end()) return;
     seen_uuids_.push_back(said.uuid);
     if (given_.newer) io_.print(wire::lifecycle(who_, said.uuid, "queued"));
   }
   prompt_line_ = std::string(line);
-  queue_.push_back(std::move(said));
+  if (!said.urgent) {
+    queue_.push_back(std::move(said));
+    return;
+  }
+  if (in_turn_ && in_tool_)
+    urgent_after_tool_ = true;
+  else if (in_turn_ && !result_printed_ && stop_ == stop::none)
+    stop_ = stop::urgent;
+  queue_.insert(std::find_if(queue_.begin(), queue_.end(), [](const prompt& one) { return !one.urgent; }),
+                std::move(said));
 }
 
 void session::take_control(std::string_view request_id, std::string_view request) {
@@ -177,7 +192,12 @@ void session::take_control(std::string_view request_id, std::string_view request
     who_.permission_mode = json::text_of(request, "mode");
     io_.print(wire::control_success(request_id, "{\"mode\":" + quote(who_.permission_mode) + "}"));
     io_.print(wire::status(who_));
-  } else if (subtype == "set_max_thinking_tokens" || subtype == "stop_task" || subtype == "background_tasks") {
+  } else if (subtype == "cancel_async_message") {
+    answer_cancel(request_id, request);
+  } else if (subtype == "stop_task") {
+    stop_task(json::text_of(request, "task_id"));
+    io_.print(wire::control_success(request_id, "{}"));
+  } else if (subtype == "set_max_thinking_tokens" || subtype == "background_tasks") {
     io_.print(wire::control_success(request_id, {}));
   } else {
     io_.print(wire::control_error(who_, request_id, "Unsupported control request subtype: " + subtype,
@@ -188,6 +208,7 @@ void session::take_control(std::string_view request_id, std::string_view request
 void session::answer_interrupt(std::string_view request_id, std::string_view request) {
   for (const question& asked : open_)
     if (asked.answer.empty()) io_.print(wire::control_cancel(asked.request_id));
+  if (in_turn_ && json::member(initialize_request_, "perTaskStopAffordance") != "true") kill_tasks(true, given_.newer);
   std::string waiting;
   for (const prompt& said : queue_)
     if (!said.uuid.empty()) waiting += (waiting.empty() ? "" : ",") + quote(said.uuid);
@@ -200,7 +221,19 @@ void session::answer_interrupt(std::string_view request_id, std::string_view req
   std::string const reply =
       cancel ? "{\"still_queued\":[],\"cancelled\":[" + waiting + "]}" : "{\"still_queued\":[" + waiting + "]}";
   io_.print(wire::control_success(request_id, given_.newer ? reply : ""));
-  if (in_turn_ && stop_ == stop::none) stop_ = stop::interrupt;
+  if (in_turn_ && stop_ == stop::none && !urgent_after_tool_) stop_ = stop::interrupt;
+}
+
+void session::answer_cancel(std::string_view request_id, std::string_view request) {
+  std::string const id = json::text_of(request, "message_uuid");
+  auto const it = std::find_if(queue_.begin(), queue_.end(), [&](const prompt& said) { return said.uuid == id; });
+  bool const found = it != queue_.end();
+  if (found) {
+    queue_.erase(it);
+    if (given_.newer) io_.print(wire::lifecycle(who_, id, "cancelled"));
+  }
+  io_.print(wire::control_success(request_id, std::string("{\"cancelled\":") + (found ? "true" : "false") +
+                                                  (given_.newer ? ",\"message_uuid\":" + quote(id) : "") + "}"));
 }
 
 void session::take_answer(std::string_view response) {
@@ -218,52 +251,70 @@ void session::serve_lines_without_waiting() {
 // ---------------------------------------------------------------------------------------------------------------------
 // A turn.
 
-void session::run_turn() {
-  std::string text;
-  bool literal = true;
-  prompt whole = queue_.front();
+void session::begin_turn() {
   uuids_.clear();
-  for (const prompt& said : queue_) {
-    text += (&said == &queue_.front() ? "" : "\n") + said.text;
-    literal = literal && said.literal;
-    if (!said.uuid.empty()) uuids_.push_back(said.uuid);
-  }
-  queue_.clear();
-  whole.text = text;
-  whole.literal = literal;
   open_.clear();
   denials_.clear();
   tool_outputs_.clear();
+  folded_.clear();
+  folded_uuids_.clear();
+  folded_said_ = 0;
   message_id_.clear();
   last_text_.clear();
+  structured_.clear();
+  origin_.clear();
   first_block_ = true;
-  result_printed_ = false;
+  result_printed_ = aborted_stream_ = in_tool_ = urgent_after_tool_ = false;
+  cost_ = -1;
+  input_tokens_ = output_tokens_ = -1;
   calls_turn_ = user_lines_ = rate_ = 0;
   started_ms_ = now_ms();
   in_turn_ = true;
+}
 
+void session::end_of_turn() {
+  in_turn_ = false;
+  if (stop_ == stop::interrupt || stop_ == stop::urgent) stop_ = stop::none;
+}
+
+void session::run_turn() {
+  begin_turn();
+  std::string text;
+  bool literal = true;
+  prompt whole = queue_.front();
+  while (!queue_.empty() && queue_.front().urgent == whole.urgent) {
+    const prompt& said = queue_.front();
+    text += (uuids_.empty() && text.empty() ? "" : "\n") + said.text;
+    literal = literal && said.literal;
+    if (!said.uuid.empty()) uuids_.push_back(said.uuid);
+    queue_.pop_front();
+  }
+  whole.text = text;
+  whole.literal = literal;
+
+  std::vector<directive> script = parse_directives(text);
+  const char* const otherwise = std::getenv("MOCK_CLAUDE_SCRIPT");
+  if (script.empty() && otherwise != nullptr) script = parse_directives(otherwise);
+  rename_session(script);
   if (given_.newer)
     for (const std::string& id : uuids_) io_.print(wire::lifecycle(who_, id, "started"));
   if (!local_command(whole)) {
     io_.print(wire::init(who_, given_, initialize_request_, uuids_));
     if (given_.newer) history_.add("user", text);
-    std::vector<directive> script = parse_directives(text);
-    const char* const otherwise = std::getenv("MOCK_CLAUDE_SCRIPT");
-    if (script.empty() && otherwise != nullptr) script = parse_directives(otherwise);
     if (script.empty()) say(text);
     run_script(script);
     if (!given_.newer) history_.add("user", text);
     history_.add("assistant", last_text_);
   }
-  in_turn_ = false;
-  if (stop_ == stop::interrupt) stop_ = stop::none;
+  end_of_turn();
 }
 
 void session::run_script(std::vector<directive>& script) {
-  for (directive& one : script) {
-    if (!step(one)) break;
+  for (std::size_t i = 0; i < script.size() && step(script[i]); ++i) {
     serve_lines_without_waiting();
-    if (stop_ != stop::none || fatal_input_) break;
+    // Whoever interrupts what hangs cannot see whether it hangs already, and shall find the same either way.
+    bool const hangs_next = i + 1 < script.size() && script[i + 1].verb == "hang";
+    if (fatal_input_ || (stop_ != stop::none && !hangs_next)) break;
   }
   if (result_printed_) return;
   if (stop_ == stop::none && !fatal_input_ && await_answers())
@@ -290,13 +341,25 @@ bool session::local_command(const prompt& said) {
   return true;
 }
 
+bool session::wants_structured_output() const {
+  return given_.has("--json-schema") || !json::member(initialize_request_, "jsonSchema").empty();
+}
+
 void session::end_turn() {
   if (!tool_outputs_.empty()) {
     std::string all;
     for (const std::string& output : tool_outputs_) all += (all.empty() ? "" : " | ") + output;
     say("tool said: " + all);
   }
+  say_what_was_folded();
   if (last_text_.empty()) say("done");
+  if (wants_structured_output()) {
+    // The model is reminded once, and its turn is a success also when it does not care.
+    io_.print(wire::structured_output_nudge(who_));
+    ++user_lines_;
+    message_id_.clear();
+    say(last_text_);
+  }
   outcome how;
   how.result = last_text_;
   how.num_turns = 1 + user_lines_;
@@ -305,6 +368,7 @@ void session::end_turn() {
 
 void session::end_stopped_turn() {
   bool const in_tool = !open_.empty();
+  bool const urgent = stop_ == stop::urgent;
   for (const question& asked : open_) {
     io_.print(wire::tool_result(who_, asked.tool_use, quote(user_rejection), quote("User rejected tool use"),
                                 verdict::rejected_by_user, false));
@@ -312,37 +376,62 @@ void session::end_stopped_turn() {
     ++user_lines_;
   }
   open_.clear();
-  io_.print(wire::interrupted(who_, in_tool));
   outcome how;
-  how.subtype = "error_during_execution";
-  how.is_error = true;
   how.answered = false;
-  how.num_turns = 2 + user_lines_;
-  how.terminal_reason = in_tool ? "aborted_tools" : "aborted_streaming";
-  how.stop_reason = in_tool ? "\"tool_use\"" : "null";
-  how.errors = std::string("[\"[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=") +
-               (in_tool ? "tool_use\"]" : "null\"]");
+  how.terminal_reason = in_tool || urgent_after_tool_ ? "aborted_tools" : "aborted_streaming";
+  how.stop_reason = user_lines_ > 0 ? "\"tool_use\"" : "null";
+  if (urgent) {
+    how.result = urgent_after_tool_ ? "" : last_text_;
+    how.num_turns = 1 + user_lines_;
+    how.answered = urgent_after_tool_ || aborted_stream_;
+  } else {
+    io_.print(wire::interrupted(who_, in_tool));
+    how.subtype = "error_during_execution";
+    how.is_error = true;
+    how.num_turns = 2 + user_lines_;
+    how.errors = "[\"[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=" +
+                 std::string(user_lines_ > 0 ? "tool_use" : "null") + "\"]";
+  }
   print_result(std::move(how));
 }
 
 void session::print_result(outcome how) {
-  calls_total_ += calls_turn_;
-  how.calls_turn = calls_turn_;
-  how.calls_total = calls_total_;
+  how.turn = wire::price_of_calls(calls_turn_, given_.newer);
+  if (input_tokens_ >= 0) how.turn.input = input_tokens_;
+  if (output_tokens_ >= 0) how.turn.output = output_tokens_;
+  if (cost_ >= 0) how.turn.usd = cost_;
+  spend taken = how.turn;
+  if (aborted_stream_) taken.add(wire::price_of_an_aborted_call(given_.newer));
+  total_.add(taken);
+  taken.add(since_last_);
+  since_last_ = {};
+  how.since_last = taken;
+  how.total = total_;
+  how.structured = structured_;
+  how.origin = origin_;
+  how.folded = folded_uuids_;
+  how.agents = agents_;
   how.duration_ms = static_cast<long>(now_ms() - started_ms_) + 1;
   how.result_index = results_++;
   how.denials = denials_;
   how.uuids = uuids_;
   last_is_error_ = how.is_error;
   result_printed_ = true;
-  bool const cancelled = how.subtype == "error_during_execution";
-  io_.print(wire::result(who_, how));
-  finish_lifecycle(cancelled ? "cancelled" : "completed");
-}
-
-void session::finish_lifecycle(std::string_view state) {
-  if (given_.newer)
-    for (const std::string& id : uuids_) io_.print(wire::lifecycle(who_, id, state));
+  bool const cancelled = how.subtype == "error_during_execution" || stop_ == stop::urgent;
+  std::string lines;
+  auto const lifecycle = [&](const std::vector<std::string>& ids) {
+    for (const std::string& id : ids)
+      if (given_.newer) lines += wire::lifecycle(who_, id, cancelled ? "cancelled" : "completed") + "\n";
+  };
+  if (!cancelled) lifecycle(folded_uuids_);
+  lines += wire::result(who_, how) + "\n";
+  if (cancelled) lifecycle(folded_uuids_);
+  lifecycle(uuids_);
+  for (const background_task& one : interrupted_agents_) lines += wire::interrupted_agent(who_, one) + "\n";
+  interrupted_agents_.clear();
+  held_ += lines;
+  // After the end of stdin a result waits for the agents that its turn left behind.
+  if (!io_.at_eof() || !owes_agents()) release_held_result();
 }
 
 bool session::step(directive& one) {
@@ -389,6 +478,19 @@ bool session::step(directive& one) {
       {"history", &session::do_history},
       {"wait-file", &session::do_wait_file},
       {"touch", &session::do_touch},
+      {"tool-until", &session::do_tool_until},
+      {"received", &session::do_received},
+      {"cost", &session::do_cost},
+      {"usage", &session::do_usage},
+      {"background", &session::do_background},
+      {"on-done", &session::do_on_done},
+      {"fail-first", &session::do_fail_first},
+      {"rate-limit-until", &session::do_rate_limit_until},
+      {"rate-limit-event", &session::do_rate_limit_event},
+      {"structured", &session::do_structured},
+      {"write", &session::do_write},
+      {"write-fails", &session::do_write_fails},
+      {"resume-as", &session::do_resume_as},
   };
   for (const verb& known : verbs)
     if (known.name == one.verb) return (this->*known.run)(one);

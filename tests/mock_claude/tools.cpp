@@ -54,18 +54,28 @@ void session::tool_done(const std::string& line, std::string_view output) {
   tool_outputs_.emplace_back(output);
   message_id_.clear();
   ++user_lines_;
+  if (urgent_after_tool_)
+    stop_ = stop::urgent;
+  else
+    fold_what_came();
+}
+
+session::question session::use_tool(const std::string& tool, const std::string& input) {
+  question used{{}, wire::tool_use_id(), tool, json::valid(input) ? input : "{}", "none is awaited"};
+  block("{\"type\":\"tool_use\",\"id\":" + quote(used.tool_use) + ",\"name\":" + quote(tool) +
+        ",\"input\":" + used.input + "}");
+  return used;
 }
 
 void session::run_tool(const question& asked, std::string_view input, verdict how) {
+  if (run_file_tool(asked, input, how)) return;
   std::string output, structured;
   bool is_shell = false;
   if (asked.tool == "Bash") {
     is_shell = true;
     std::string const printed = shell_output(json::text_of(input, "command"));
     output = printed.empty() ? "(Bash completed with no output)" : printed;
-    structured = "{\"stdout\":" + quote(printed) +
-                 R"(,"stderr":"","interrupted":false,"isImage":false,"noOutputExpected":)" +
-                 (printed.empty() ? "true}" : "false}");
+    structured = wire::shell_result(printed);
   } else if (asked.tool == "AskUserQuestion") {
     output = answers_in_words(input, given_.newer);
     std::string_view const questions = json::member(input, "questions"), answers = json::member(input, "answers");
@@ -106,7 +116,8 @@ void session::ask(const std::string& tool, const std::string& input) {
   const std::string& mode = who_.permission_mode;
   bool const free = !for_a_human && (mode == "bypassPermissions" || given_.has("--dangerously-skip-permissions") ||
                                      (mode == "acceptEdits" && (tool == "Write" || tool == "Edit")) ||
-                                     rule_covers(given_.words("--allowedTools"), tool, asked.input));
+                                     rule_covers(given_.words("--allowedTools"), tool, asked.input) ||
+                                     rule_covers(granted_, tool, asked.input));
   if (rule_covers(given_.words("--disallowedTools"), tool, asked.input)) {
     refuse(asked,
            "No such tool available: " + tool + ". " + tool +
@@ -176,7 +187,23 @@ void session::settle(const question& asked) {
   }
 }
 
+/// An answer may allow more than what was asked for, from then on: only what a supervisor grants, not all that exists.
+void session::grant(std::string_view permission) {
+  std::string const type = json::text_of(permission, "type");
+  if (type == "setMode") {
+    who_.permission_mode = json::text_of(permission, "mode");
+    io_.print(wire::status(who_));
+  } else if (type == "addRules" && json::text_of(permission, "behavior") == "allow") {
+    json::each_element(json::member(permission, "rules"), [&](std::string_view rule) {
+      std::string const content = json::text_of(rule, "ruleContent");
+      granted_.push_back(json::text_of(rule, "toolName") + (content.empty() ? "" : "(" + content + ")"));
+    });
+  }
+}
+
 void session::allow(const question& asked, std::string_view updated) {
+  json::each_element(json::member(json::member(asked.answer, "response"), "updatedPermissions"),
+                     [&](std::string_view one) { grant(one); });
   bool empty = true;
   json::each_member(updated, [&](std::string_view, std::string_view) { empty = false; });
   run_tool(asked, empty ? std::string_view(asked.input) : updated, verdict::accepted);
@@ -237,14 +264,13 @@ bool session::do_plan(directive& d) {
 
 bool session::do_tool(directive& d) {
   std::string const tool = d.take_word(), input = d.take_word(), output = d.text();
-  question const used{{}, wire::tool_use_id(), tool, json::valid(input) ? input : "{}", {}};
-  block("{\"type\":\"tool_use\",\"id\":" + quote(used.tool_use) + ",\"name\":" + quote(tool) +
-        ",\"input\":" + used.input + "}");
+  question const used = use_tool(tool, input);
   if (output.empty())
     run_tool(used, used.input, verdict::ran);
   else
-    tool_done(wire::tool_result(who_, used.tool_use, quote(output), "{\"output\":" + quote(output) + "}", verdict::ran,
-                                tool == "Bash"),
+    tool_done(wire::tool_result(who_, used.tool_use, quote(output),
+                                tool == "Bash" ? wire::shell_result(output) : "{\"output\":" + quote(output) + "}",
+                                verdict::ran, tool == "Bash"),
               output);
   return true;
 }

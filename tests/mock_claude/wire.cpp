@@ -97,24 +97,24 @@ std::string answers_to(const std::vector<std::string>& uuids) {
 constexpr std::string_view reply_usage =
     R"({"input_tokens":100,"output_tokens":1,"cache_creation_input_tokens":0,"cache_read_input_tokens":0})";
 
-std::string usage(const identity& who, long calls) {
-  return cat({"{\"input_tokens\":", std::to_string(100 * calls),
+std::string usage(const identity& who, const spend& of) {
+  return cat({"{\"input_tokens\":", std::to_string(of.input),
               ",\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":",
-              std::to_string(20 * calls), who.newer ? ",\"output_tokens_details\":{\"thinking_tokens\":0}" : "",
+              std::to_string(of.output), who.newer ? ",\"output_tokens_details\":{\"thinking_tokens\":0}" : "",
               R"(,"server_tool_use":{"web_search_requests":0,"web_fetch_requests":0},"service_tier":"standard",)"
               R"("cache_creation":{"ephemeral_1h_input_tokens":0,"ephemeral_5m_input_tokens":0},"inference_geo":"",)"
               R"("iterations":[],"speed":"standard")",
               who.newer ? ",\"fallback_credit\":null}" : "}"});
 }
 
-std::string model_usage(const identity& who, long calls) {
-  if (calls == 0) return "{}";
-  std::string out = cat({"{", quote(who.model), ":{\"inputTokens\":", std::to_string(100 * calls),
-                         ",\"outputTokens\":", std::to_string(20 * calls),
-                         ",\"cacheReadInputTokens\":0,\"cacheCreationInputTokens\":0,\"webSearchRequests\":0,"
-                         "\"costUSD\":",
-                         number(price_of_a_call(who.newer) * static_cast<double>(calls)),
-                         ",\"contextWindow\":1000000,\"maxOutputTokens\":", who.newer ? "128000" : "64000"});
+std::string model_usage(const identity& who, const spend& of) {
+  if (of.calls == 0 && of.input == 0 && of.usd <= 0) return "{}";
+  std::string out =
+      cat({"{", quote(who.model), ":{\"inputTokens\":", std::to_string(of.input),
+           ",\"outputTokens\":", std::to_string(of.output),
+           ",\"cacheReadInputTokens\":0,\"cacheCreationInputTokens\":0,\"webSearchRequests\":0,"
+           "\"costUSD\":",
+           number(of.usd), ",\"contextWindow\":1000000,\"maxOutputTokens\":", who.newer ? "128000" : "64000"});
   if (who.newer)
     out += cat({R"(,"thinkingTokens":0,"cacheCreationEphemeral5mInputTokens":0,)"
                 R"("cacheCreationEphemeral1hInputTokens":0,"canonicalModel":)",
@@ -122,10 +122,37 @@ std::string model_usage(const identity& who, long calls) {
   return out + "}}";
 }
 
-constexpr std::string_view subagent_stats =
-    R"({"spawned":0,"requested":{"background":0,"foreground":0,"unset":0},"started_in_background":0,"max_depth":0,)"
-    R"("spawned_by_subagents":0,"completed":0,"failed":0,"killed":{"parent":0,"user":0,"system":0},)"
-    R"("refused":{"depth_limit":0,"concurrency_limit":0,"budget":0},"by_type":{}})";
+/// The end of a line that carries no time.
+std::string event_tail(const identity& who) {
+  return cat({",\"uuid\":\"", uuid(), "\",\"session_id\":", quote(who.session_id), "}"});
+}
+
+std::string task_head(const identity& who, const background_task& one, std::string_view subtype) {
+  return cat({R"({"type":"system","subtype":")", subtype, "\",\"task_id\":", quote(one.id),
+              who.newer ? cat({",\"run_id\":", quote(one.run_id)}) : std::string()});
+}
+
+std::string of_agent(const identity& who, const background_task& one) {
+  return cat({who.newer ? cat({",\"agent_id\":", quote(one.id)}) : std::string(),
+              R"(,"subagent_type":"general-purpose","task_description":)", quote(one.id)});
+}
+
+/// Where the real CLI writes what the task prints; a mock task prints nothing, and there is no such file.
+std::string output_file(const identity& who, const background_task& one) {
+  const char* const temporary = std::getenv("CLAUDE_CODE_TMPDIR");
+  return cat({temporary != nullptr ? temporary : "/tmp", "/claude/", who.session_id, "/tasks/", one.id, ".output"});
+}
+
+std::string subagent_stats(const agent_counts& of) {
+  std::string const spawned = std::to_string(of.spawned);
+  return cat({"{\"spawned\":", spawned, ",\"requested\":{\"background\":", spawned,
+              ",\"foreground\":0,\"unset\":0},\"started_in_background\":", spawned, ",\"max_depth\":",
+              of.spawned > 0 ? "1" : "0", ",\"spawned_by_subagents\":0,\"completed\":", std::to_string(of.completed),
+              ",\"failed\":", std::to_string(of.failed),
+              ",\"killed\":{\"parent\":0,\"user\":0,\"system\":", std::to_string(of.killed),
+              R"(},"refused":{"depth_limit":0,"concurrency_limit":0,"budget":0},"by_type":{)",
+              of.spawned > 0 ? "\"general-purpose\":" + spawned : std::string(), "}}"});
+}
 
 std::string api_model(const identity& who) {
   std::size_t const variant = who.model.find('[');  // the API is not told about the window size
@@ -246,6 +273,8 @@ std::string suggestions(std::string_view tool, std::string_view input) {
                 quote("/" + path.substr(0, path.rfind('/')) + "/**"),
                 R"(}],"behavior":"allow","destination":"session"}],"decision_reason":)"
                 R"("Path is outside allowed working directories","decision_reason_type":"workingDir")"});
+  if ((tool == "Write" || tool == "Edit") && !path.empty())
+    return R"(,"permission_suggestions":[{"type":"setMode","mode":"acceptEdits","destination":"session"}])";
   std::string const url = json::text_of(input, "url");
   std::string const rule = url.empty() ? std::string() : ",\"ruleContent\":" + quote("domain:" + host_of(url));
   return cat({R"(,"permission_suggestions":[{"type":"addRules","rules":[{"toolName":)", quote(tool), rule,
@@ -296,8 +325,12 @@ std::string resolve_model(const std::string& name, bool newer) {
   return name;
 }
 
-double price_of_a_call(bool newer) {
-  return newer ? 0.0008 : 0.001;
+spend price_of_calls(long calls, bool newer) {
+  return {calls, 100 * calls, 20 * calls, (newer ? 0.0008 : 0.001) * static_cast<double>(calls)};
+}
+
+spend price_of_an_aborted_call(bool newer) {
+  return newer ? spend{0, 100, 3, 0.00046} : spend{};
 }
 
 std::string initialize_reply(const identity& who, std::string_view request_id) {
@@ -478,7 +511,7 @@ std::string can_use_tool(const identity& who, std::string_view request_id, std::
 
 std::string tool_result(const identity& who, std::string_view tool_use, std::string_view content,
                         std::string_view structured, verdict how, bool is_error_shown) {
-  bool const failed = how != verdict::ran && how != verdict::accepted;
+  bool const failed = how != verdict::ran && how != verdict::ran_free && how != verdict::accepted;
   std::string out =
       cat({R"({"type":"user","message":{"role":"user","content":[{"type":"tool_result","content":)", content,
            failed           ? ",\"is_error\":true"
@@ -491,6 +524,10 @@ std::string tool_result(const identity& who, std::string_view tool_use, std::str
   switch (how) {
     case verdict::ran:
       out += R"(,"permission_decision":{"decision":"accept","source":"config","reason_type":"rule"})";
+      break;
+    case verdict::ran_free:
+    case verdict::broke:
+      out += R"(,"permission_decision":{"decision":"accept","source":"config"})";
       break;
     case verdict::accepted:
       out += R"(,"permission_decision":{"decision":"accept","source":"user_temporary"})";
@@ -510,15 +547,116 @@ std::string tool_result(const identity& who, std::string_view tool_use, std::str
   return out + "}]}";
 }
 
+std::string shell_result(std::string_view printed) {
+  return cat({"{\"stdout\":", quote(printed), R"(,"stderr":"","interrupted":false,"isImage":false,"noOutputExpected":)",
+              printed.empty() ? "true}" : "false}"});
+}
+
 std::string interrupted(const identity& who, bool in_tool) {
   return cat(
       {R"({"type":"user","message":{"role":"user","content":[{"type":"text","text":"[Request interrupted by user)",
        in_tool ? " for tool use]" : "]", R"("}]},"parent_tool_use_id":null)", stamp(who, true), "}"});
 }
 
+std::string interrupted_agent(const identity& who, const background_task& one) {
+  return cat(
+      {R"({"type":"user","message":{"role":"user","content":[{"type":"text","text":"[Request interrupted by user]"}]},)"
+       R"("parent_tool_use_id":)",
+       quote(one.tool_use), stamp(who, true), of_agent(who, one), "}"});
+}
+
+std::string structured_output_nudge(const identity& who) {
+  return cat(
+      {R"({"type":"user","message":{"role":"user","content":[{"type":"text","text":"[structured-output-enforce] )"
+       R"(You MUST call the StructuredOutput tool to complete this request. Call this tool now."}]},)"
+       R"("parent_tool_use_id":null)",
+       stamp(who, true), ",\"isSynthetic\":true}"});
+}
+
+std::string background_tasks_changed(const identity& who, const std::vector<const background_task*>& live) {
+  std::vector<std::string> tasks;
+  for (const background_task* const one : live)
+    tasks.push_back(cat({"{\"task_id\":", quote(one->id), ",\"run_id\":", quote(one->run_id), ",\"task_type\":\"",
+                         one->type(), "\"", one->agent ? R"(,"subagent_type":"general-purpose")" : "",
+                         ",\"description\":", quote(one->id), "}"}));
+  return cat({R"({"type":"system","subtype":"background_tasks_changed","tasks":)", array(tasks), event_tail(who)});
+}
+
+std::string task_started(const identity& who, const background_task& one) {
+  return cat({task_head(who, one, "task_started"), ",\"tool_use_id\":", quote(one.tool_use),
+              ",\"description\":", quote(one.id), one.agent ? R"(,"subagent_type":"general-purpose")" : "",
+              who.newer ? ",\"is_backgrounded\":true" : "", who.newer && one.agent ? ",\"spawn_depth\":1" : "",
+              ",\"task_type\":\"", one.type(), "\"", one.agent ? cat({",\"prompt\":", quote(one.id)}) : std::string(),
+              event_tail(who)});
+}
+
+std::string task_updated(const identity& who, const background_task& one, std::string_view status) {
+  return cat({task_head(who, one, "task_updated"), ",\"patch\":{\"status\":", quote(status),
+              ",\"end_time\":", std::to_string(wall_ms()), "}", event_tail(who)});
+}
+
+std::string task_notification(const identity& who, const background_task& one, std::string_view status,
+                              bool names_output) {
+  bool const killed = status == "killed", failed = status == "failed";
+  std::string summary = one.id;
+  if (!killed && one.agent)
+    summary = who.newer ? one.id + " finished" : "Agent \"" + one.id + "\" " + (failed ? "failed" : "finished");
+  else if (!killed)
+    summary =
+        "Background command \"" + one.id + "\" " + (failed ? "failed with exit code 1" : "completed (exit code 0)");
+  return cat({task_head(who, one, "task_notification"), ",\"tool_use_id\":", quote(one.tool_use), ",\"status\":",
+              quote(killed ? "stopped" : status), ",\"output_file\":", quote(names_output ? output_file(who, one) : ""),
+              ",\"summary\":", quote(summary), one.agent && !killed && who.newer ? ",\"summary_is_report\":true" : "",
+              one.agent && !killed ? R"(,"usage":{"total_tokens":120,"tool_uses":0,"duration_ms":1})" : "",
+              event_tail(who)});
+}
+
+std::string agent_report(const identity& who, const background_task& one, std::string_view text) {
+  std::string const block = cat({"{\"type\":\"text\",\"text\":", quote(text), "}"});
+  std::string out = cat({assistant_head(who, message_id()), block, assistant_tail(who)});
+  std::string const main_thread = "\"parent_tool_use_id\":null";
+  out.replace(out.rfind(main_thread), main_thread.size(), "\"parent_tool_use_id\":" + quote(one.tool_use));
+  return out + of_agent(who, one) + "}";
+}
+
+std::string background_tool_result(const identity& who, const background_task& one) {
+  std::string const file = output_file(who, one);
+  if (!one.agent) {
+    std::string const said = "Command running in background with ID: " + one.id +
+                             ". Output is being written to: " + file +
+                             ". You will be notified when it completes. To check interim output, use Read on that "
+                             "file path.";
+    return tool_result(who, one.tool_use, quote(said),
+                       R"({"stdout":"","stderr":"","interrupted":false,"isImage":false,"noOutputExpected":false,)"
+                       R"("backgroundTaskId":)" +
+                           quote(one.id) + "}",
+                       verdict::ran, true);
+  }
+  std::string const said = "Async agent launched successfully.\nagentId: " + one.id +
+                           "\nThe agent is working in the background. You will be notified automatically when it "
+                           "completes.\noutput_file: " +
+                           file;
+  return tool_result(
+      who, one.tool_use, "[{\"type\":\"text\",\"text\":" + quote(said) + "}]",
+      cat({R"({"isAsync":true,"status":"async_launched","agentId":)", quote(one.id), ",\"description\":", quote(one.id),
+           ",\"resolvedModel\":", quote(who.model), ",\"prompt\":", quote(one.id), ",\"outputFile\":", quote(file),
+           ",\"canReadOutputFile\":true", who.newer ? ",\"canContinueAgent\":true}" : "}"}),
+      verdict::ran_free, false);
+}
+
+std::string origin_of(const identity& who, const background_task& one) {
+  return cat({R"({"kind":"task-notification")",
+              who.newer ? cat({R"(,"producer":"session-task","runId":)", quote(one.run_id)}) : std::string(), "}"});
+}
+
+std::string rate_limit_event(const identity& who, std::string_view status, std::string_view resets_at,
+                             std::string_view type, std::string_view utilization) {
+  return cat({R"({"type":"rate_limit_event","rate_limit_info":{"status":)", quote(status), ",\"resetsAt\":", resets_at,
+              ",\"rateLimitType\":", quote(type), ",\"utilization\":", utilization, "}", event_tail(who)});
+}
+
 std::string result(const identity& who, const outcome& how) {
   bool const success = how.subtype == "success";
-  double const price = price_of_a_call(who.newer);
   std::string out =
       cat({R"({"type":"result","subtype":)",
            quote(how.subtype),
@@ -528,7 +666,7 @@ std::string result(const identity& who, const outcome& how) {
            ",\"duration_ms\":",
            std::to_string(how.duration_ms),
            ",\"duration_api_ms\":",
-           std::to_string(how.calls_total),
+           std::to_string(how.total.calls),
            times_to_first(who, how),
            ",\"num_turns\":",
            std::to_string(how.num_turns),
@@ -538,25 +676,32 @@ std::string result(const identity& who, const outcome& how) {
            ",\"session_id\":",
            quote(who.session_id),
            ",\"total_cost_usd\":",
-           number(price * static_cast<double>(how.calls_total)),
+           number(how.total.usd),
            ",\"usage\":",
-           usage(who, how.calls_turn),
+           usage(who, how.turn),
            ",\"modelUsage\":",
-           model_usage(who, how.calls_total),
+           model_usage(who, how.total),
            ",\"permission_denials\":",
            array(how.denials),
+           how.structured.empty() ? std::string() : cat({",\"structured_output\":", how.structured}),
+           how.origin.empty() ? std::string() : cat({",\"origin\":", how.origin}),
            how.terminal_reason.empty() ? std::string() : cat({",\"terminal_reason\":", quote(how.terminal_reason)}),
            ",\"fast_mode_state\":\"off\",\"uuid\":\"",
            uuid(),
            "\""});
   if (!who.newer) return out + "}";
-  out += cat({R"(,"fast_mode_disabled_reason":"sdk_opt_in_required","subagent_stats":)", subagent_stats,
+  out += cat({R"(,"fast_mode_disabled_reason":"sdk_opt_in_required","subagent_stats":)", subagent_stats(how.agents),
               ",\"safety_stops\":0,\"queued_turn_count\":0,\"result_index\":", std::to_string(how.result_index),
-              ",\"model_usage_since_last_result\":", model_usage(who, how.calls_turn)});
+              ",\"model_usage_since_last_result\":", model_usage(who, how.since_last)});
   if (!how.api_error_type.empty()) out += ",\"api_error_type\":" + quote(how.api_error_type);
   if (!how.api_error.empty()) out += ",\"api_error\":" + quote(how.api_error);
-  if (!how.uuids.empty())
-    out += cat({answers_to(how.uuids), ",\"request_sent_wall_ms\":", std::to_string(wall_ms()),
+  std::vector<std::string> all = how.uuids;
+  all.insert(all.end(), how.folded.begin(), how.folded.end());
+  if (!all.empty())
+    out += cat({",\"user_message_uuid\":", quote(how.uuids.empty() ? all.back() : how.uuids.back()),
+                ",\"user_message_uuids\":", strings(all)});
+  if (!all.empty() && how.answered)
+    out += cat({",\"request_sent_wall_ms\":", std::to_string(wall_ms()),
                 ",\"first_request_input_tokens\":100,\"first_request_cache_read_input_tokens\":0"});
   return out + "}";
 }
@@ -564,7 +709,7 @@ std::string result(const identity& who, const outcome& how) {
 std::string start_failure(const identity& who, std::string_view error) {
   return cat({R"({"type":"result","subtype":"error_during_execution","duration_ms":0,"duration_api_ms":0,)"
               R"("is_error":true,"num_turns":0,"stop_reason":null,"session_id":)",
-              quote(who.session_id), ",\"total_cost_usd\":0,\"usage\":", usage(who, 0),
+              quote(who.session_id), ",\"total_cost_usd\":0,\"usage\":", usage(who, {}),
               R"(,"modelUsage":{},"permission_denials":[],"uuid":")", uuid(), "\",\"errors\":[", quote(error), "]",
               who.newer ? ",\"result_index\":0}" : "}"});
 }
