@@ -62,8 +62,8 @@ std::function<void(bool)> join::lend(std::vector<finished_turn> turns, const wai
     if (&other == taker) continue;
     other.delivered_elsewhere.insert(other.delivered_elsewhere.end(), ids.begin(), ids.end());
   }
-  return [this, ids = std::move(ids), turns = std::move(turns)](bool written) mutable {
-    --on_loan_;
+  return [this, ids = std::move(ids), turns = std::move(turns), is_on_loan = true](bool written) mutable {
+    if (std::exchange(is_on_loan, false)) --on_loan_;
     if (!written) {
       for (auto& other : waiters_) {
         std::erase_if(other.delivered_elsewhere,

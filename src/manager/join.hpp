@@ -72,7 +72,8 @@ class join {
   /// What was taken, and the obligation to say what became of it.
   struct loan {
     join_result result;
-    /// To be called once: true when the response with the result was written, false when it never was.
+    /// To be called once: true when the response with the result was written, false when it never was. After true it
+    /// may be called once more, with false: the client threw the response away.
     std::function<void(bool written)> settle;
   };
 

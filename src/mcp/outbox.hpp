@@ -27,10 +27,7 @@ class outbox {
   /// What is written in one go, and whose delivery ends at which byte of it.
   struct chunk {
     std::string bytes;
-    std::vector<std::pair<std::size_t, delivery_receipt>> receipts;
-
-    /// `written`: how many of the bytes went out.
-    void settle(std::size_t written);
+    std::vector<sent_receipts::due> receipts;
   };
 
   outbox() = default;
@@ -52,7 +49,7 @@ class outbox {
   void notify(std::string text);
   static constexpr std::size_t max_unsent_notifications = 1000;
 
-  /// Takes back whatever is unsent of the request `id`; its receipt is settled with false.
+  /// Takes back whatever is unsent of the request `id`; its receipt is dropped.
   void withdraw(const nlohmann::json& id);
   /// Whether a response to `id` is here, unsent.
   bool holds(const nlohmann::json& id) const { return responses_.contains(id); }

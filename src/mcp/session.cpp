@@ -96,6 +96,7 @@ class session::impl {
   void on_message(message what, const batch& in);
   void on_request(request&& what, const batch& in);
   void on_notification(const notification& what);
+  void on_cancelled(const json& id);
   void cancel(const json& id);
 
   reply initialize(const json& params, const dialect& how);
@@ -116,6 +117,7 @@ class session::impl {
   session_limits limits_;
   coro::line_buffer lines_;
   outbox outbox_;
+  sent_receipts sent_;
   std::map<json, std::shared_ptr<call>> calls_;  // those that run and may still answer
 
   std::optional<protocol_version> negotiated_;
@@ -323,6 +325,7 @@ void session::impl::on_request(request&& what, const batch& in) {
                     "Invalid Request: the id " + text::shortened(to_text(what.id), 80) + " is in flight already"};
     return answer(nullptr, std::move(error), in);
   }
+  sent_.forget(what.id);
   const auto found = methods().find(what.method);
   const bool is_call = what.method == "tools/call";
   if (found == methods().end() && !is_call) {
@@ -345,7 +348,13 @@ void session::impl::on_request(request&& what, const batch& in) {
 void session::impl::on_notification(const notification& what) {
   if (what.method != "notifications/cancelled") return;
   const auto id = what.params.find("requestId");
-  if (id != what.params.end() && is_valid_id(*id)) cancel(json(*id));
+  if (id != what.params.end() && is_valid_id(*id)) on_cancelled(json(*id));
+}
+
+void session::impl::on_cancelled(const json& id) {
+  const bool is_unsent = calls_.contains(id) || outbox_.holds(id);
+  if (is_unsent) return cancel(id);
+  sent_.revoke(id);  // it crossed the response
 }
 
 void session::impl::cancel(const json& id) {
@@ -481,8 +490,9 @@ asio::awaitable<void> session::impl::write_all() {
       continue;
     }
     outbox::chunk next = outbox_.take(chunk_bytes);
+    sent_.begin(std::move(next.receipts));
     const io_result put = co_await stream_.write(next.bytes);
-    next.settle(put.bytes);
+    sent_.end(put.bytes);
     if (put.error && !drop_output_) end(session_end::output_failed, put.error, true);
   }
 }
