@@ -48,6 +48,11 @@ void outbox::report(const nlohmann::json& id, std::string text) {
   }
 }
 
+void outbox::ask(std::string text) {
+  bytes_ += text.size();
+  queue_.push_back(entry{kind::request, {}, std::move(text), nullptr});
+}
+
 void outbox::notify(std::string text) {
   if (unsent_notifications_ >= max_unsent_notifications) return;
   ++unsent_notifications_;

@@ -45,6 +45,8 @@ class outbox {
 
   /// Progress of the request `id`: replaces an unsent one of the same request.
   void report(const nlohmann::json& id, std::string text);
+  /// A request of ours, or its cancellation: never dropped.
+  void ask(std::string text);
   /// Any other notification. Beyond `max_unsent_notifications` unsent ones it is dropped.
   void notify(std::string text);
   static constexpr std::size_t max_unsent_notifications = 1000;
@@ -69,7 +71,7 @@ class outbox {
     std::string text;
     delivery_receipt receipt;
   };
-  enum class kind { response, batch, progress, notification };
+  enum class kind { response, batch, progress, request, notification };
   struct entry {
     outbox::kind kind;
     std::vector<outbox::response> responses;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "mcp/client.hpp"
 #include "mcp/server.hpp"
 #include "mcp/tool.hpp"
 #include "mcp/transport.hpp"
@@ -73,6 +74,10 @@ class session {
 
   /// Like `shutdown()`, but what is not yet written never will be; a write under way is cancelled.
   void abort();
+
+  /// What can be asked of the client, at any time: before the handshake and after the end nothing can. Lives as long as
+  /// the session. What waits for an answer is told when the session begins to end, not when `run()` returns.
+  client& peer();
 
   /// A log message of the server itself, of no request.
   void log(log_level level, std::string_view logger, nlohmann::json data);

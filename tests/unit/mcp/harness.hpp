@@ -48,12 +48,10 @@ class harness {
   }
 
   /// start() and a finished handshake.
-  void open(const std::string& version = "2025-11-25") {
+  void open(const std::string& version = "2025-11-25", const json& capabilities = {{"roots", json::object()}}) {
     start();
     send(ask(0, "initialize",
-             {{"protocolVersion", version},
-              {"capabilities", {{"roots", json::object()}}},
-              {"clientInfo", {{"name", "tester"}}}}));
+             {{"protocolVersion", version}, {"capabilities", capabilities}, {"clientInfo", {{"name", "tester"}}}}));
     send({{"jsonrpc", "2.0"}, {"method", "notifications/initialized"}});
     received();
   }

@@ -134,6 +134,14 @@ TEST(outbox, drops_notifications_beyond_its_limit) {
   EXPECT_EQ(box.take(plenty).bytes, "again\n");
 }
 
+TEST(outbox, never_drops_a_request_of_ours) {
+  outbox box;
+  for (std::size_t i = 0; i < outbox::max_unsent_notifications; ++i) box.notify("n");
+  box.ask("asked");
+  EXPECT_TRUE(box.take(plenty).bytes.ends_with("n\nasked\n"));
+  EXPECT_EQ(box.bytes(), 0U);
+}
+
 TEST(outbox, a_batch_leaves_as_one_array_when_it_is_complete) {
   log_of_receipts log;
   outbox box;
