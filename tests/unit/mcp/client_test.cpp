@@ -316,24 +316,5 @@ TEST(elicit, a_question_too_long_for_a_client_that_does_not_read_ends_the_sessio
   EXPECT_EQ(h.outcome->reason, session_end::output_stuck);
 }
 
-TEST(elicit, outlives_the_session_and_is_answered) {
-  harness h;
-  h.open("2025-11-25", with_forms);
-  asker one(h);
-  h.talk.reset();
-  h.settle();
-  ASSERT_TRUE(one.answer);
-  EXPECT_EQ(one.answer->what, action::unavailable);
-}
-
-TEST(elicit, cancelled_after_the_session_is_gone_touches_nothing) {
-  harness h;
-  h.open("2025-11-25", with_forms);
-  asker one(h);
-  h.talk.reset();
-  one.cancel();
-  EXPECT_TRUE(one.is_over());
-}
-
 }  // namespace
 }  // namespace awm::mcp::testing
