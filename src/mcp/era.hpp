@@ -35,6 +35,8 @@ struct dialect {
   bool has_structured_content() const { return version >= protocol_version::v2025_06_18; }
   bool has_titles() const { return version >= protocol_version::v2025_06_18; }
   bool has_tool_meta() const { return version >= protocol_version::v2025_06_18; }
+  /// Whether the server may send `elicitation/create`. In the stateless era a server sends no requests at all.
+  bool has_elicitation() const { return era == mcp::era::legacy && version >= protocol_version::v2025_06_18; }
 };
 
 /// Decides for one request from its `params`; `negotiated` is what `initialize` settled, nothing before it. Nothing

@@ -40,6 +40,23 @@ malformed invalid_request(json id, std::string why) {
   return {std::move(id), {rpc_code::invalid_request, "Invalid Request: " + std::move(why)}};
 }
 
+rpc_error invalid_response(std::string why) {
+  return {rpc_code::invalid_request, "the response is invalid: " + std::move(why)};
+}
+
+rpc_outcome read_outcome(json value) {
+  if (take(value, "jsonrpc") != "2.0") return invalid_response("jsonrpc must be \"2.0\"");
+  if (!value.contains("error")) return take(value, "result");
+  if (value.contains("result")) return invalid_response("it has both a result and an error");
+  json error = take(value, "error");
+  if (!error.is_object()) return invalid_response("error must be an object");
+  const json code = take(error, "code");
+  const json message = take(error, "message");
+  if (!code.is_number_integer()) return invalid_response("error.code must be an integer");
+  if (!message.is_string()) return invalid_response("error.message must be a string");
+  return rpc_error{code.get<int>(), message.get<std::string>(), take(error, "data")};
+}
+
 json envelope() {
   return {{"jsonrpc", "2.0"}};
 }
@@ -68,13 +85,14 @@ message read_message(json value) {
 
   const bool has_id = value.contains("id");
   json id = take(value, "id");
+  const bool is_response = !value.contains("method") && (value.contains("result") || value.contains("error"));
+  // An error of id null is answered by nothing: two that cannot read each other would go on for ever.
+  const bool is_complaint = is_response && value.contains("error") && id.is_null();
+  if (is_complaint || (is_response && is_valid_id(id))) return response{std::move(id), read_outcome(std::move(value))};
   if (has_id && !is_valid_id(id)) return invalid_request(nullptr, "id must be a string or a number");
   if (take(value, "jsonrpc") != "2.0") return invalid_request(std::move(id), "jsonrpc must be \"2.0\"");
 
-  if (!value.contains("method")) {
-    if (has_id && (value.contains("result") || value.contains("error"))) return response{std::move(id)};
-    return invalid_request(std::move(id), "method is missing");
-  }
+  if (!value.contains("method")) return invalid_request(std::move(id), "method is missing");
   json method = take(value, "method");
   if (!method.is_string()) return invalid_request(std::move(id), "method must be a string");
 
@@ -104,6 +122,14 @@ std::string error_text(const json& id, const rpc_error& error) {
   out["id"] = id;
   out["error"] = {{"code", error.code}, {"message", error.message}};
   if (!error.data.is_null()) out["error"]["data"] = error.data;
+  return to_text(out);
+}
+
+std::string request_text(const json& id, std::string_view method, json params) {
+  json out = envelope();
+  out["id"] = id;
+  out["method"] = method;
+  out["params"] = std::move(params);
   return to_text(out);
 }
 

@@ -18,6 +18,8 @@ inline constexpr int invalid_request = -32600;
 inline constexpr int method_not_found = -32601;
 inline constexpr int invalid_params = -32602;
 inline constexpr int internal_error = -32603;
+/// Of ours, never on the wire: the session was over before the answer came. The number is the MCP SDKs'.
+inline constexpr int connection_closed = -32000;
 }  // namespace rpc_code
 
 struct rpc_error {
@@ -25,6 +27,9 @@ struct rpc_error {
   std::string message;
   nlohmann::json data = nullptr;  ///< null: the error has no `data` member
 };
+
+/// What came of a request.
+using rpc_outcome = std::variant<nlohmann::json, rpc_error>;
 
 struct request {
   nlohmann::json id;  ///< a string or a number
@@ -37,9 +42,10 @@ struct notification {
   nlohmann::json params;
 };
 
-/// The other side's answer to a request of ours.
+/// The other side's answer to a request of ours. `id` is null for an error about something that it could not read.
 struct response {
   nlohmann::json id;
+  rpc_outcome outcome;  ///< an answer that breaks the rules is an error that says so, of code `invalid_request`
 };
 
 /// Something that is no message. `id` is null where none can be known.
@@ -66,5 +72,7 @@ bool is_valid_id(const nlohmann::json& id);
 std::string to_text(const nlohmann::json& value);
 std::string result_text(const nlohmann::json& id, nlohmann::json result);
 std::string error_text(const nlohmann::json& id, const rpc_error& error);
+std::string request_text(const nlohmann::json& id, std::string_view method, nlohmann::json params);
 std::string notification_text(std::string_view method, nlohmann::json params);
+
 }  // namespace awm::mcp

@@ -4,11 +4,6 @@
 
 namespace awm::mcp {
 
-void outbox::chunk::settle(std::size_t written) {
-  for (auto& [end, receipt] : receipts) receipt.settle(end <= written);
-  receipts.clear();
-}
-
 void outbox::keep(batch where, nlohmann::json id, std::string text, delivery_receipt receipt) {
   bytes_ += text.size();
   if (!id.is_null()) responses_[id] = where;
@@ -53,6 +48,11 @@ void outbox::report(const nlohmann::json& id, std::string text) {
   }
 }
 
+void outbox::ask(std::string text) {
+  bytes_ += text.size();
+  queue_.push_back(entry{kind::request, {}, std::move(text), nullptr});
+}
+
 void outbox::notify(std::string text) {
   if (unsent_notifications_ >= max_unsent_notifications) return;
   ++unsent_notifications_;
@@ -95,7 +95,7 @@ void outbox::append(entry& from, chunk& to) {
   if (from.kind == kind::batch) to.bytes += ']';
   to.bytes += '\n';
   for (response& each : from.responses) {
-    if (each.receipt) to.receipts.emplace_back(to.bytes.size(), std::move(each.receipt));
+    if (each.receipt) to.receipts.push_back({to.bytes.size(), std::move(each.id), std::move(each.receipt)});
   }
 }
 

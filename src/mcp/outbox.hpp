@@ -27,10 +27,7 @@ class outbox {
   /// What is written in one go, and whose delivery ends at which byte of it.
   struct chunk {
     std::string bytes;
-    std::vector<std::pair<std::size_t, delivery_receipt>> receipts;
-
-    /// `written`: how many of the bytes went out.
-    void settle(std::size_t written);
+    std::vector<sent_receipts::due> receipts;
   };
 
   outbox() = default;
@@ -48,11 +45,13 @@ class outbox {
 
   /// Progress of the request `id`: replaces an unsent one of the same request.
   void report(const nlohmann::json& id, std::string text);
+  /// A request of ours, or its cancellation: never dropped.
+  void ask(std::string text);
   /// Any other notification. Beyond `max_unsent_notifications` unsent ones it is dropped.
   void notify(std::string text);
   static constexpr std::size_t max_unsent_notifications = 1000;
 
-  /// Takes back whatever is unsent of the request `id`; its receipt is settled with false.
+  /// Takes back whatever is unsent of the request `id`; its receipt is dropped.
   void withdraw(const nlohmann::json& id);
   /// Whether a response to `id` is here, unsent.
   bool holds(const nlohmann::json& id) const { return responses_.contains(id); }
@@ -72,7 +71,7 @@ class outbox {
     std::string text;
     delivery_receipt receipt;
   };
-  enum class kind { response, batch, progress, notification };
+  enum class kind { response, batch, progress, request, notification };
   struct entry {
     outbox::kind kind;
     std::vector<outbox::response> responses;

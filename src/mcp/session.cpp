@@ -2,6 +2,8 @@
 
 #include "coro/event.hpp"
 #include "coro/line_buffer.hpp"
+#include "mcp/client_requests.hpp"
+#include "mcp/elicitation.hpp"
 #include "mcp/jsonrpc.hpp"
 #include "mcp/outbox.hpp"
 #include "text/words.hpp"
@@ -32,8 +34,6 @@ using nlohmann::json;
 
 // One read, and about one write: the size of a Linux pipe.
 constexpr std::size_t chunk_bytes = 64UL * 1024;
-
-using reply = std::variant<json, rpc_error>;
 
 rpc_error invalid_params(std::string why) {
   return {rpc_code::invalid_params, "Invalid params: " + std::move(why)};
@@ -66,17 +66,20 @@ std::string_view to_string(session_end reason) {
   return words.at(static_cast<std::size_t>(reason));
 }
 
-class session::impl {
+class session::impl final : public client {
  public:
   impl(transport& stream, const server& offer, session_limits limits)
       : stream_(stream), server_(offer), limits_(limits), lines_(limits.line_bytes) {}
   impl(const impl&) = delete;
   impl& operator=(const impl&) = delete;
-  ~impl();
+  ~impl() override;
 
   asio::awaitable<session_outcome> run(std::function<void()> ending);
   void end(session_end reason, std::error_code error, bool drop_output);
   void log(log_level level, std::string_view logger, json data);
+
+  bool can_elicit() const override { return why_no_elicitation().empty(); }
+  asio::awaitable<elicitation> elicit(std::string words, json requested_schema) override;
 
  private:
   struct call;
@@ -96,18 +99,21 @@ class session::impl {
   void on_message(message what, const batch& in);
   void on_request(request&& what, const batch& in);
   void on_notification(const notification& what);
+  void on_cancelled(const json& id);
   void cancel(const json& id);
 
-  reply initialize(const json& params, const dialect& how);
-  reply ping(const json& params, const dialect& how);
-  reply list_tools(const json& params, const dialect& how);
-  reply set_level(const json& params, const dialect& how);
+  rpc_outcome initialize(const json& params, const dialect& how);
+  rpc_outcome ping(const json& params, const dialect& how);
+  rpc_outcome list_tools(const json& params, const dialect& how);
+  rpc_outcome set_level(const json& params, const dialect& how);
 
   void call_tool(request&& what, const dialect& how, const batch& in);
   asio::awaitable<void> serve(std::shared_ptr<call> which, const tool& what, json arguments);
 
   // Out
-  void answer(const json& id, reply what, const batch& in, delivery_receipt receipt = {});
+  std::string why_no_elicitation() const;
+  void ask(std::string text);
+  void answer(const json& id, rpc_outcome what, const batch& in, delivery_receipt receipt = {});
   void wake_writer();
   asio::awaitable<void> write_all();
 
@@ -116,9 +122,12 @@ class session::impl {
   session_limits limits_;
   coro::line_buffer lines_;
   outbox outbox_;
+  sent_receipts sent_;
   std::map<json, std::shared_ptr<call>> calls_;  // those that run and may still answer
+  client_requests asked_{[this](std::string text) { ask(std::move(text)); }};
 
   std::optional<protocol_version> negotiated_;
+  bool is_initialized_ = false;  // the client said notifications/initialized
   client_info client_;
   log_level level_ = log_level::info;
 
@@ -168,7 +177,7 @@ struct session::impl::call final : request_context {
 };
 
 struct session::impl::method {
-  reply (impl::*serve)(const json& params, const dialect& how);
+  rpc_outcome (impl::*serve)(const json& params, const dialect& how);
   bool before_initialize = false;
 };
 
@@ -218,6 +227,7 @@ asio::awaitable<session_outcome> session::impl::run(std::function<void()> ending
 void session::impl::end(session_end reason, std::error_code error, bool drop_output) {
   if (!outcome_) {
     outcome_ = session_outcome{reason, error};
+    asked_.close(to_string(reason));
     if (ending_) ending_();
     stop_reading_->emit(asio::cancellation_type::terminal);
     std::vector<json> ids;
@@ -308,9 +318,9 @@ void session::impl::on_batch(json messages) {
 }
 
 void session::impl::on_message(message what, const batch& in) {
-  // A response answers nothing here: this server sends no requests yet.
   if (auto* const asked = std::get_if<request>(&what)) on_request(std::move(*asked), in);
   if (const auto* const told = std::get_if<notification>(&what)) on_notification(*told);
+  if (auto* const answered = std::get_if<response>(&what)) asked_.answered(std::move(*answered));
   if (auto* const broken = std::get_if<malformed>(&what)) {
     if (!broken->is_notification) answer(broken->id, std::move(broken->error), in);
   }
@@ -323,6 +333,7 @@ void session::impl::on_request(request&& what, const batch& in) {
                     "Invalid Request: the id " + text::shortened(to_text(what.id), 80) + " is in flight already"};
     return answer(nullptr, std::move(error), in);
   }
+  sent_.forget(what.id);
   const auto found = methods().find(what.method);
   const bool is_call = what.method == "tools/call";
   if (found == methods().end() && !is_call) {
@@ -343,9 +354,16 @@ void session::impl::on_request(request&& what, const batch& in) {
 }
 
 void session::impl::on_notification(const notification& what) {
+  if (what.method == "notifications/initialized" && negotiated_) is_initialized_ = true;
   if (what.method != "notifications/cancelled") return;
   const auto id = what.params.find("requestId");
-  if (id != what.params.end() && is_valid_id(*id)) cancel(json(*id));
+  if (id != what.params.end() && is_valid_id(*id)) on_cancelled(json(*id));
+}
+
+void session::impl::on_cancelled(const json& id) {
+  const bool is_unsent = calls_.contains(id) || outbox_.holds(id);
+  if (is_unsent) return cancel(id);
+  sent_.revoke(id);  // it crossed the response
 }
 
 void session::impl::cancel(const json& id) {
@@ -363,27 +381,28 @@ void session::impl::cancel(const json& id) {
 
 // ---- methods ----
 
-reply session::impl::initialize(const json& params, const dialect&) {
+rpc_outcome session::impl::initialize(const json& params, const dialect&) {
   const std::string* const requested = string_member(params, "protocolVersion");
   if (requested == nullptr) return invalid_params("protocolVersion must be a string");
   const dialect settled{era::legacy, negotiate(*requested)};
   negotiated_ = settled.version;
+  is_initialized_ = false;
   client_.implementation = params.value("clientInfo", json::object());
   client_.capabilities = params.value("capabilities", json::object());
   return server_.describe(settled);
 }
 
-reply session::impl::ping(const json&, const dialect&) {
+rpc_outcome session::impl::ping(const json&, const dialect&) {
   return json::object();
 }
 
-reply session::impl::list_tools(const json& params, const dialect& how) {
+rpc_outcome session::impl::list_tools(const json& params, const dialect& how) {
   // All tools fit in one page, so no cursor was ever given out.
   if (params.contains("cursor")) return invalid_params("the cursor is not known");
   return server_.list_tools(how);
 }
 
-reply session::impl::set_level(const json& params, const dialect&) {
+rpc_outcome session::impl::set_level(const json& params, const dialect&) {
   const std::string* const name = string_member(params, "level");
   const auto level = name == nullptr ? std::nullopt : parse_log_level(*name);
   if (!level) {
@@ -443,9 +462,36 @@ asio::awaitable<void> session::impl::serve(std::shared_ptr<call> which, const to
   answer(which->id, std::move(outcome), which->in, std::move(receipt));
 }
 
+// ---- requests to the client ----
+
+std::string session::impl::why_no_elicitation() const {
+  if (outcome_) return "the session is over: " + std::string(to_string(outcome_->reason));
+  if (!is_initialized_) return "the client has not finished the handshake (notifications/initialized)";
+  const dialect how{era::legacy, *negotiated_};
+  if (!how.has_elicitation()) return "MCP " + std::string(to_string(how.version)) + " has no elicitation";
+  if (!takes_forms(client_.capabilities)) return "the client did not declare the capability elicitation for forms";
+  return "";
+}
+
+asio::awaitable<elicitation> session::impl::elicit(std::string words, json requested_schema) {
+  elicitation answer;
+  answer.error = why_no_elicitation();
+  if (!answer.error.empty()) co_return answer;
+  json params = elicitation_params(std::move(words), std::move(requested_schema));
+  asio::awaitable<rpc_outcome> asking = asked_.ask("elicitation/create", std::move(params));
+  rpc_outcome outcome = co_await std::move(asking);  // the session may be gone then
+  answer = read_elicitation(std::move(outcome));
+  co_return answer;
+}
+
+void session::impl::ask(std::string text) {
+  outbox_.ask(std::move(text));
+  wake_writer();
+}
+
 // ---- out ----
 
-void session::impl::answer(const json& id, reply what, const batch& in, delivery_receipt receipt) {
+void session::impl::answer(const json& id, rpc_outcome what, const batch& in, delivery_receipt receipt) {
   if (drop_output_) return;
   auto* const result = std::get_if<json>(&what);
   std::string text = result ? result_text(id, std::move(*result)) : error_text(id, std::get<rpc_error>(what));
@@ -481,8 +527,9 @@ asio::awaitable<void> session::impl::write_all() {
       continue;
     }
     outbox::chunk next = outbox_.take(chunk_bytes);
+    sent_.begin(std::move(next.receipts));
     const io_result put = co_await stream_.write(next.bytes);
-    next.settle(put.bytes);
+    sent_.end(put.bytes);
     if (put.error && !drop_output_) end(session_end::output_failed, put.error, true);
   }
 }
@@ -504,6 +551,10 @@ void session::shutdown() {
 
 void session::abort() {
   impl_->end(session_end::shut_down, {}, true);
+}
+
+client& session::peer() {
+  return *impl_;
 }
 
 void session::log(log_level level, std::string_view logger, json data) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "mcp/client.hpp"
 #include "mcp/server.hpp"
 #include "mcp/tool.hpp"
 #include "mcp/transport.hpp"
@@ -44,7 +45,8 @@ struct session_limits {
 /// Every `tools/call` runs in its own coroutine, so that a slow one blocks nothing. One writer sends what they answer,
 /// several messages a write. After `notifications/cancelled` nothing more is written for that request: the handler is
 /// cancelled, a response that waits is withdrawn, and its receipt says so. Only a response whose first byte was already
-/// handed to the transport goes out.
+/// handed to the transport goes out; its receipt says dropped, or revoked if it was written to its end before (known
+/// for the last `sent_receipts::max_kept` such responses, until their id is used again).
 ///
 /// A request whose id is still in flight is refused with an error of id null, since an error with that id
 /// would be taken for the answer to the request that runs.
@@ -72,6 +74,10 @@ class session {
 
   /// Like `shutdown()`, but what is not yet written never will be; a write under way is cancelled.
   void abort();
+
+  /// What can be asked of the client, at any time: before the handshake and after the end nothing can. Lives as long as
+  /// the session. What waits for an answer is told when the session begins to end, not when `run()` returns.
+  client& peer();
 
   /// A log message of the server itself, of no request.
   void log(log_level level, std::string_view logger, nlohmann::json data);

@@ -61,7 +61,7 @@ struct tool_result {
   std::vector<nlohmann::json> content;
   /// The tool failed, and its text says why in words for a model.
   bool is_error = false;
-  /// Learns whether the response was written, see `delivery_receipt`. Takes any `void(bool written)`.
+  /// Learns whether the response was delivered, see `delivery_receipt`. Takes any `void(delivery)`.
   delivery_receipt settled;
 
   static tool_result json(nlohmann::json structured);

@@ -154,7 +154,7 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, mcp::request
     co_return mcp::tool_result::error(refused->reason);
   auto& loan = std::get<manager::join::loan>(waited);
   auto result = mcp::tool_result::json(describe(manager, loan.result));
-  result.settled = std::move(loan.settle);
+  result.settled = [settle = std::move(loan.settle)](mcp::delivery what) { settle(what == mcp::delivery::written); };
   co_return result;
 }
 

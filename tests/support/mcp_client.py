@@ -9,7 +9,8 @@
         await waiting.progress_until(lambda p: p["progress"] == 1)   # its notifications, also in waiting.progress
         answer = await waiting                                   # a ToolResult: .structured, .text, .is_error
         await waiting.cancel()                                   # notifications/cancelled; an answer after it: .late
-        server.on_request["elicitation/create"] = lambda params: {"action": "decline"}   # server -> client
+        await server.initialize(capabilities={"elicitation": {}})    # what the server may ask of us, and the answer:
+        server.on_request["elicitation/create"] = lambda params: {"action": "decline"}   # or a coroutine function
         await server.notified("notifications/message")           # the next such notification's params
         code = await server.close()                              # ends stdin and waits for the exit
         await server.signal(signal.SIGTERM)                      # or any signal; then await server.exited()
@@ -189,6 +190,9 @@ class McpServer:
         self.cwd = Path(cwd) if cwd is not None else self.home
         environment: dict[str, str | None] = {"PATH": os.defpath, "HOME": str(self.home), **(env or {})}
         self.env = {name: value for name, value in environment.items() if value is not None}
+        # What answers the server's requests: method -> (params) -> result, which may be awaitable. Raising a
+        # ProtocolError answers with that error; a method that is not here is answered with -32601. A request that the
+        # server cancels is not answered any more.
         self.on_request: dict[str, Callable[[dict], Any]] = {"ping": lambda _: {}, "roots/list": lambda _: {"roots": []}}
         self.info: dict = {}
         self.notifications: list[dict] = []  # all but progress, in order
@@ -196,6 +200,7 @@ class McpServer:
         self.stray: list[dict] = []  # answers to requests that were never sent
         self.returncode: int | None = None
         self._requests: dict[int, Request] = {}
+        self._answering: dict[Any, asyncio.Task] = {}  # the server's requests that are not answered yet
         self._next_id = 0
         self._news: asyncio.Condition
         self._process: subprocess.Popen
@@ -393,12 +398,18 @@ class McpServer:
             self.noise.append(line)
             return
         if "method" in message and "id" in message:
-            self._tasks.append(asyncio.create_task(self._answer(message)))
+            task = asyncio.create_task(self._answer(message))
+            self._answering[message["id"]] = task
+            self._tasks.append(task)
         elif message.get("method") == "notifications/progress":
             request = self._requests.get(message["params"]["progressToken"])
             if request is not None:
                 await request._take_progress(message["params"])
         elif "method" in message:
+            if message["method"] == "notifications/cancelled":
+                task = self._answering.pop(message["params"]["requestId"], None)
+                if task is not None:
+                    task.cancel()
             async with self._news:
                 self.notifications.append(message)
                 self._news.notify_all()
@@ -415,7 +426,11 @@ class McpServer:
         if handler is None:
             answer["error"] = {"code": -32601, "message": "Method not found"}
         else:
-            result = handler(message.get("params", {}))
-            answer["result"] = await result if inspect.isawaitable(result) else result
+            try:
+                result = handler(message.get("params", {}))
+                answer["result"] = await result if inspect.isawaitable(result) else result
+            except ProtocolError as error:
+                answer["error"] = {"code": error.code, "message": error.message}
+        self._answering.pop(message["id"], None)
         self.send(answer)
         await self.drained()

@@ -213,6 +213,25 @@ TEST(wait, a_turn_whose_response_was_never_written_is_delivered_by_the_next_wait
   });
 }
 
+TEST(wait, a_turn_whose_response_was_written_and_thrown_away_is_delivered_by_the_next_wait) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.finish(0);
+    const auto lost = stage.wait();
+    co_await settle();
+    lost->settle(true);
+    lost->settle(false);
+    const auto wait = stage.wait();
+    co_await settle();
+    EXPECT_TRUE(wait->over);
+    EXPECT_EQ(wait->result().finished.at(0).worker_id, id);
+    wait->settle(true);
+    const auto none = stage.wait();
+    co_await settle();
+    EXPECT_TRUE(none->refused());
+  });
+}
+
 TEST(wait, one_that_is_cancelled_takes_nothing_with_it) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.spawn();

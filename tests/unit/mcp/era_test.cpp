@@ -25,5 +25,11 @@ TEST(era, a_request_has_a_dialect_only_after_a_version_is_settled) {
   EXPECT_FALSE(how->has_structured_content());
 }
 
+TEST(era, elicitation_came_with_2025_06_18) {
+  EXPECT_FALSE((dialect{era::legacy, protocol_version::v2025_03_26}).has_elicitation());
+  EXPECT_TRUE((dialect{era::legacy, protocol_version::v2025_06_18}).has_elicitation());
+  EXPECT_TRUE((dialect{era::legacy, protocol_version::v2025_11_25}).has_elicitation());
+}
+
 }  // namespace
 }  // namespace awm::mcp

@@ -25,6 +25,7 @@
 namespace awm::mcp::testing {
 
 using nlohmann::json;
+using deliveries = std::vector<delivery>;
 
 class harness {
  public:
@@ -47,12 +48,10 @@ class harness {
   }
 
   /// start() and a finished handshake.
-  void open(const std::string& version = "2025-11-25") {
+  void open(const std::string& version = "2025-11-25", const json& capabilities = {{"roots", json::object()}}) {
     start();
     send(ask(0, "initialize",
-             {{"protocolVersion", version},
-              {"capabilities", {{"roots", json::object()}}},
-              {"clientInfo", {{"name", "tester"}}}}));
+             {{"protocolVersion", version}, {"capabilities", capabilities}, {"clientInfo", {{"name", "tester"}}}}));
     send({{"jsonrpc", "2.0"}, {"method", "notifications/initialized"}});
     received();
   }
@@ -130,7 +129,7 @@ struct gate {
   coro::event opened;
   int started = 0;
   int stopped = 0;
-  std::vector<bool> receipts;
+  deliveries receipts;
   request_context* last = nullptr;
   json result = {{"done", true}};
 
@@ -144,14 +143,14 @@ struct gate {
     const farewell at_end{stopped};
     co_await opened.async_wait(asio::use_awaitable);
     tool_result out = tool_result::json(result);
-    out.settled = [this](bool written) { receipts.push_back(written); };
+    out.settled = [this](delivery what) { receipts.push_back(what); };
     co_return out;
   }
 };
 
 /// Outlives the context, which settles what it still holds when it is destroyed.
 struct echo_log {
-  std::vector<bool> echo_receipts;
+  deliveries echo_receipts;
 };
 
 /// The tools of `gated_harness`: "gate" waits; "echo" answers with its arguments at once and with a receipt.
@@ -176,7 +175,7 @@ struct gated_harness : echo_log, harness {
   }
   asio::awaitable<tool_result> echo(json arguments, request_context&) {
     tool_result out = tool_result::json(std::move(arguments));
-    out.settled = [this](bool written) { echo_receipts.push_back(written); };
+    out.settled = [this](delivery what) { echo_receipts.push_back(what); };
     co_return out;
   }
 

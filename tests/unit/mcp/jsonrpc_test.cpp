@@ -53,8 +53,36 @@ TEST(jsonrpc, a_message_with_method_and_id_is_a_request_and_without_id_a_notific
 }
 
 TEST(jsonrpc, results_and_errors_are_responses) {
-  EXPECT_EQ(std::get<response>(read_message(json::parse(R"({"jsonrpc":"2.0","id":7,"result":{}})"))).id, 7);
-  EXPECT_EQ(std::get<response>(read_message(json::parse(R"({"jsonrpc":"2.0","id":7,"error":{}})"))).id, 7);
+  const auto good = std::get<response>(read_message(json::parse(R"({"jsonrpc":"2.0","id":7,"result":{"a":1}})")));
+  EXPECT_EQ(good.id, 7);
+  EXPECT_EQ(std::get<json>(good.outcome), json({{"a", 1}}));
+  const auto bad = std::get<response>(
+      read_message(json::parse(R"({"jsonrpc":"2.0","id":"x","error":{"code":-1,"message":"no","data":[1]}})")));
+  EXPECT_EQ(bad.id, "x");
+  const auto& error = std::get<rpc_error>(bad.outcome);
+  EXPECT_EQ(error.code, -1);
+  EXPECT_EQ(error.message, "no");
+  EXPECT_EQ(error.data, json::array({1}));
+}
+
+TEST(jsonrpc, a_response_that_breaks_the_rules_is_an_error_for_whoever_waits) {
+  for (const char* const text : {R"({"id":7,"result":{}})", R"({"jsonrpc":"1.0","id":7,"result":{}})",
+                                 R"({"jsonrpc":"2.0","id":7,"result":{},"error":{"code":1,"message":"m"}})",
+                                 R"({"jsonrpc":"2.0","id":7,"error":"m"})", R"({"jsonrpc":"2.0","id":7,"error":null})",
+                                 R"({"jsonrpc":"2.0","id":7,"error":{"code":"1","message":"m"}})",
+                                 R"({"jsonrpc":"2.0","id":7,"error":{"code":1}})"}) {
+    const auto got = std::get<response>(read_message(json::parse(text)));
+    EXPECT_EQ(got.id, 7) << text;
+    EXPECT_EQ(std::get<rpc_error>(got.outcome).code, rpc_code::invalid_request) << text;
+  }
+}
+
+TEST(jsonrpc, an_error_about_nothing_known_is_a_response_and_a_result_for_nobody_is_malformed) {
+  for (const char* const text : {R"({"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}})",
+                                 R"({"jsonrpc":"2.0","error":{"code":-32700,"message":"m"}})"}) {
+    EXPECT_TRUE(std::get<response>(read_message(json::parse(text))).id.is_null()) << text;
+  }
+  EXPECT_TRUE(refused(R"({"jsonrpc":"2.0","id":null,"result":{}})").id.is_null());
 }
 
 TEST(jsonrpc, every_kind_of_number_and_string_is_an_id) {
@@ -106,6 +134,7 @@ TEST(jsonrpc, messages_of_ours_are_one_line_each) {
             R"({"error":{"code":-32700,"message":"no"},"id":null,"jsonrpc":"2.0"})");
   EXPECT_EQ(error_text("a", {-1, "no", {{"x", 1}}}),
             R"({"error":{"code":-1,"data":{"x":1},"message":"no"},"id":"a","jsonrpc":"2.0"})");
+  EXPECT_EQ(request_text("awm-1", "m", {{"a", 1}}), R"({"id":"awm-1","jsonrpc":"2.0","method":"m","params":{"a":1}})");
   EXPECT_EQ(notification_text("n", {{"a", 1}}), R"({"jsonrpc":"2.0","method":"n","params":{"a":1}})");
 }
 

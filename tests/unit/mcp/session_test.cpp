@@ -321,7 +321,7 @@ TEST(session, several_messages_leave_in_one_write) {
 
 // ---- cancellation and receipts ----
 
-TEST(receipt_of_a_response, is_true_once_its_bytes_are_written) {
+TEST(receipt_of_a_response, says_written_once_its_bytes_are_written) {
   gated_harness h;
   h.open();
   h.output->set_capacity(10);
@@ -332,7 +332,7 @@ TEST(receipt_of_a_response, is_true_once_its_bytes_are_written) {
   EXPECT_TRUE(h.echo_receipts.empty());
   h.output->set_capacity(1000);
   h.settle();
-  EXPECT_EQ(h.echo_receipts, std::vector<bool>{true});
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::written});
 }
 
 TEST(cancelled, a_running_call_is_stopped_and_never_answered) {
@@ -359,7 +359,7 @@ TEST(cancelled, only_the_call_that_is_meant_stops) {
 
 TEST(cancelled, a_handler_that_does_not_react_is_not_answered_either) {
   gated_harness h;
-  std::vector<bool> receipts;
+  deliveries receipts;
   coro::event release(h.context.get_executor());
   tool t;
   t.name = "stubborn";
@@ -370,7 +370,7 @@ TEST(cancelled, a_handler_that_does_not_react_is_not_answered_either) {
     call.progress(1, {}, "still here");
     call.log(log_level::error, "t", "still here");
     tool_result out = tool_result::text("too late");
-    out.settled = [&receipts](bool written) { receipts.push_back(written); };
+    out.settled = [&receipts](delivery what) { receipts.push_back(what); };
     co_return out;
   };
   h.offer = server({"s", "1", "", ""}, {t});
@@ -379,24 +379,24 @@ TEST(cancelled, a_handler_that_does_not_react_is_not_answered_either) {
   h.send(harness::cancelled(1));
   release.set();
   EXPECT_TRUE(h.received().empty());
-  EXPECT_EQ(receipts, std::vector<bool>{false});
+  EXPECT_EQ(receipts, deliveries{delivery::dropped});
 }
 
 TEST(cancelled, a_handler_that_throws_after_making_its_result_settles_the_receipt_once) {
   harness h;
-  std::vector<bool> receipts;
+  deliveries receipts;
   tool t;
   t.name = "fickle";
   t.handler = [&receipts](json, request_context&) -> asio::awaitable<tool_result> {
     tool_result out = tool_result::text("never");
-    out.settled = [&receipts](bool written) { receipts.push_back(written); };
+    out.settled = [&receipts](delivery what) { receipts.push_back(what); };
     throw std::runtime_error("changed my mind");
     co_return out;
   };
   h.offer = server({"s", "1", "", ""}, {t});
   h.open();
   EXPECT_EQ(text_of(h.answer_to(harness::call(1, "fickle"))), "changed my mind");
-  EXPECT_EQ(receipts, std::vector<bool>{false});
+  EXPECT_EQ(receipts, deliveries{delivery::dropped});
 }
 
 TEST(cancelled, a_response_that_waits_is_withdrawn) {
@@ -408,13 +408,13 @@ TEST(cancelled, a_response_that_waits_is_withdrawn) {
   h.send(harness::call(3, "echo"));
   EXPECT_TRUE(h.echo_receipts.empty());
   h.send(harness::cancelled(2));
-  EXPECT_EQ(h.echo_receipts, std::vector<bool>{false});
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::dropped});
   h.output->set_capacity(100'000);
   const auto answers = h.received();
   ASSERT_EQ(answers.size(), 2U);
   EXPECT_EQ(answers[0].at("id"), 1);
   EXPECT_EQ(answers[1].at("id"), 3);
-  EXPECT_EQ(h.echo_receipts, (std::vector<bool>{false, true}));
+  EXPECT_EQ(h.echo_receipts, (deliveries{delivery::dropped, delivery::written}));
 }
 
 TEST(cancelled, an_id_whose_response_waits_is_still_in_flight) {
@@ -430,16 +430,94 @@ TEST(cancelled, an_id_whose_response_waits_is_still_in_flight) {
   EXPECT_EQ(answers[2].at("error").at("code"), -32600);
 }
 
-TEST(cancelled, a_response_that_is_being_written_is_written_to_its_end) {
+TEST(cancelled, a_response_that_is_being_written_is_written_to_its_end_and_not_delivered) {
   gated_harness h;
   h.open();
   h.output->set_capacity(10);
   h.send(harness::call(1, "echo"));
   h.send(harness::cancelled(1));
-  EXPECT_TRUE(h.echo_receipts.empty());
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::dropped});
   h.output->set_capacity(1000);
   EXPECT_EQ(h.answer().at("id"), 1);
-  EXPECT_EQ(h.echo_receipts, std::vector<bool>{true});
+  h.send(harness::cancelled(1));
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::dropped});
+}
+
+TEST(cancelled, a_response_that_was_written_is_revoked_once) {
+  gated_harness h;
+  h.open();
+  h.send_text(harness::call(1, "echo").dump() + "\n" + harness::call(2, "echo").dump() + "\n");
+  EXPECT_EQ(h.received().size(), 2U);
+  h.send(harness::cancelled(1));
+  const deliveries all{delivery::written, delivery::written, delivery::revoked};
+  EXPECT_EQ(h.echo_receipts, all);
+  h.send(harness::cancelled(1));
+  h.send(harness::cancelled("2"));
+  EXPECT_TRUE(h.received().empty());
+  EXPECT_EQ(h.echo_receipts, all);
+}
+
+TEST(cancelled, a_response_of_a_batch_that_was_written_is_revoked) {
+  gated_harness h;
+  h.open("2025-03-26");
+  h.send(json::array({harness::call(1, "echo"), harness::call(2, "gate")}));
+  h.door.opened.set();
+  EXPECT_EQ(h.answer().size(), 2U);
+  h.send(harness::cancelled(2));
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::written});
+  EXPECT_EQ(h.door.receipts, (deliveries{delivery::written, delivery::revoked}));
+}
+
+TEST(cancelled, an_id_that_is_used_again_means_the_new_request) {
+  gated_harness h;
+  h.open();
+  h.answer_to(harness::call(1, "echo"));
+  h.send(harness::call(1, "gate"));
+  h.send(harness::cancelled(1));
+  EXPECT_EQ(h.door.stopped, 1);
+  h.answer_to(harness::call(2, "echo"));
+  h.answer_to(harness::ask(2, "ping"));
+  h.send(harness::cancelled(2));
+  EXPECT_EQ(h.echo_receipts, (deliveries{delivery::written, delivery::written}));
+}
+
+TEST(cancelled, an_id_that_is_used_again_while_its_response_is_being_written_means_the_new_request) {
+  gated_harness h;
+  h.open();
+  h.output->set_capacity(10);
+  h.send(harness::call(1, "echo"));
+  h.send(harness::ask(1, "ping"));
+  h.output->set_capacity(1000);
+  EXPECT_EQ(h.received().size(), 2U);
+  h.send(harness::cancelled(1));
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::written});
+}
+
+TEST(cancelled, only_the_last_responses_can_be_revoked) {
+  gated_harness h;
+  h.open();
+  for (std::size_t i = 0; i <= sent_receipts::max_kept; ++i) h.answer_to(harness::call(i, "echo"));
+  const deliveries all(sent_receipts::max_kept + 1, delivery::written);
+  h.send(harness::cancelled(0));
+  EXPECT_EQ(h.echo_receipts, all);
+  h.send(harness::cancelled(1));
+  EXPECT_EQ(h.echo_receipts.size(), all.size() + 1);
+  EXPECT_EQ(h.echo_receipts.back(), delivery::revoked);
+}
+
+TEST(cancelled, what_was_written_stays_written_when_the_session_ends) {
+  deliveries receipts;
+  {
+    gated_harness h;
+    h.open();
+    h.answer_to(harness::call(1, "echo"));
+    h.input->close();
+    h.settle();
+    EXPECT_TRUE(h.outcome);
+    h.talk.reset();
+    receipts = h.echo_receipts;
+  }
+  EXPECT_EQ(receipts, deliveries{delivery::written});
 }
 
 TEST(cancelled, unsent_progress_is_withdrawn_too) {
@@ -589,14 +667,14 @@ TEST(batch, waits_for_its_calls_and_leaves_out_the_cancelled_ones) {
   EXPECT_TRUE(h.received().empty());
   h.send(harness::cancelled(1));  // runs
   h.send(harness::cancelled(3));  // has answered, unsent
-  EXPECT_EQ(h.echo_receipts, std::vector<bool>{false});
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::dropped});
   h.door.opened.set();
   const json answer = h.answer();
   ASSERT_EQ(answer.size(), 2U);
   EXPECT_EQ(answer[0].at("id"), 4);
   EXPECT_EQ(answer[1].at("id"), 2);
-  EXPECT_EQ(h.echo_receipts, (std::vector<bool>{false, true}));
-  EXPECT_EQ(h.door.receipts, std::vector<bool>{true});
+  EXPECT_EQ(h.echo_receipts, (deliveries{delivery::dropped, delivery::written}));
+  EXPECT_EQ(h.door.receipts, deliveries{delivery::written});
 }
 
 TEST(batch, of_notifications_is_not_answered) {
@@ -622,7 +700,7 @@ TEST(end_of_session, at_the_end_of_input_calls_are_cancelled_and_answers_still_w
   EXPECT_EQ(h.answer().at("id"), 2);
   ASSERT_TRUE(h.outcome);
   EXPECT_EQ(h.outcome->reason, session_end::input_ended);
-  EXPECT_EQ(h.echo_receipts, std::vector<bool>{true});
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::written});
 }
 
 TEST(end_of_session, a_last_line_without_newline_is_served) {
@@ -681,7 +759,7 @@ TEST(end_of_session, a_broken_output_ends_it_and_every_receipt_says_not_written)
   EXPECT_EQ(h.outcome->reason, session_end::output_failed);
   EXPECT_EQ(h.outcome->error, asio::error::broken_pipe);
   EXPECT_EQ(h.door.stopped, 1);
-  EXPECT_EQ(h.echo_receipts, (std::vector<bool>{false, false}));
+  EXPECT_EQ(h.echo_receipts, (deliveries{delivery::dropped, delivery::dropped}));
 }
 
 TEST(end_of_session, a_write_that_breaks_half_way_tells_the_delivered_from_the_lost) {
@@ -694,7 +772,7 @@ TEST(end_of_session, a_write_that_breaks_half_way_tells_the_delivered_from_the_l
   h.send_text(harness::call(1, "echo").dump() + "\n" + harness::call(2, "echo").dump() + "\n");
   h.output->break_pipe();
   h.settle();
-  EXPECT_EQ(h.echo_receipts, (std::vector<bool>{true, false}));
+  EXPECT_EQ(h.echo_receipts, (deliveries{delivery::written, delivery::dropped}));
 }
 
 TEST(end_of_session, shutdown_from_outside_ends_it_in_good_order) {
@@ -762,7 +840,7 @@ TEST(end_of_session, abort_does_not_wait_for_a_client_that_does_not_read) {
   h.talk->abort();
   h.settle();
   ASSERT_TRUE(h.outcome);
-  EXPECT_EQ(h.echo_receipts, (std::vector<bool>{false, false}));
+  EXPECT_EQ(h.echo_receipts, (deliveries{delivery::dropped, delivery::dropped}));
 }
 
 TEST(end_of_session, cancelling_run_is_abort_and_run_returns_normally) {
@@ -777,7 +855,7 @@ TEST(end_of_session, cancelling_run_is_abort_and_run_returns_normally) {
   EXPECT_FALSE(h.failed);
   EXPECT_EQ(h.outcome->reason, session_end::cancelled);
   EXPECT_EQ(h.door.stopped, 1);
-  EXPECT_EQ(h.echo_receipts, std::vector<bool>{false});
+  EXPECT_EQ(h.echo_receipts, deliveries{delivery::dropped});
 }
 
 TEST(end_of_session, a_client_that_reads_nothing_ends_it_at_the_stated_limit) {
@@ -790,7 +868,7 @@ TEST(end_of_session, a_client_that_reads_nothing_ends_it_at_the_stated_limit) {
   h.send(harness::call(3, "echo", {{"text", std::string(4'000, 'x')}}));
   ASSERT_TRUE(h.outcome);
   EXPECT_EQ(h.outcome->reason, session_end::output_stuck);
-  EXPECT_EQ(h.echo_receipts, (std::vector<bool>{false, false}));
+  EXPECT_EQ(h.echo_receipts, (deliveries{delivery::dropped, delivery::dropped}));
 }
 
 TEST(end_of_session, a_batch_that_can_never_be_complete_settles_its_receipts_before_run_returns) {
@@ -803,7 +881,7 @@ TEST(end_of_session, a_batch_that_can_never_be_complete_settles_its_receipts_bef
 }
 
 TEST(end_of_session, a_world_torn_down_in_the_middle_leaves_nothing_behind) {
-  std::vector<bool> receipts;
+  deliveries receipts;
   {
     gated_harness h;
     h.open();
@@ -814,7 +892,8 @@ TEST(end_of_session, a_world_torn_down_in_the_middle_leaves_nothing_behind) {
     h.talk.reset();
     receipts = h.echo_receipts;
   }
-  EXPECT_EQ(receipts, std::vector<bool>{false});  // 3 waited in the session; 2 was in the writer's hands
+  // 3 waited; 2 was being written.
+  EXPECT_EQ(receipts, (deliveries{delivery::dropped, delivery::dropped}));
 }
 
 }  // namespace
