@@ -218,3 +218,15 @@ async def test_spawns_that_come_together_get_ids_of_their_own(arena):
         spawned = await asyncio.gather(*(spawn(server, "MOCK say x") for _ in range(20)))
         assert len({s["worker_id"] for s in spawned}) == 20
         assert len((await server.call("wait"))["completed"]) == 20
+
+
+@async_test
+async def test_a_wait_that_is_cancelled_when_it_was_just_answered_delivers_again(arena):
+    async with arena.session() as server:
+        spawned = await spawn(server, "MOCK say hello")
+        waiting = server.start_call("wait")
+        await waiting
+        await waiting.cancel()  # crosses the answer, which a client throws away then
+        done = await server.call("wait")
+        assert ids(done["completed"]) == {spawned["worker_id"]}
+        assert "nothing" in (await server.call_error("wait")).lower()
