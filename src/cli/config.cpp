@@ -12,6 +12,7 @@
 #include <iostream>
 #include <optional>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 namespace awm::cli {
@@ -41,6 +42,16 @@ std::function<bool(const toml::node&)> into(std::string& target) {
     const auto text = value.value<std::string>();
     if (text) target = *text;
     return text && !text->empty();
+  };
+}
+
+template <class Number>
+std::function<bool(const toml::node&)> into(Number& target, std::int64_t least, std::int64_t most) {
+  return [&target, least, most](const toml::node& value) {
+    const auto number = value.value_exact<std::int64_t>().value_or(least - 1);
+    if (number < least || number > most) return false;
+    target = static_cast<Number>(number);
+    return true;
   };
 }
 
@@ -184,7 +195,7 @@ config read_config(int argc, char** argv, int& exit_code) {
   auto* const max_workers =
       app.add_option("--max-workers", result.max_workers,
                      "How many workers run at once; further ones wait in a queue. Default: as many as the "
-                     "memory holds at 256 MiB each")
+                     "memory holds at 256 MiB each, and no more than 32 for a core")
           ->envname("AWM_MAX_WORKERS")
           ->check(CLI::Range(1, 100000))
           ->type_name("N");
@@ -204,6 +215,47 @@ config read_config(int argc, char** argv, int& exit_code) {
           ->envname("AWM_SAMPLING_MODEL")
           ->capture_default_str()
           ->type_name("MODEL");
+  auto* const budget = app.add_option("--budget-usd", result.budget_usd,
+                                      "What all workers together may cost, in US dollars (an estimate). When it is "
+                                      "spent, running ones are told to wrap up and are interrupted after a minute, and "
+                                      "nothing new starts. Default: no limit")
+                           ->envname("AWM_BUDGET_USD")
+                           ->check(CLI::PositiveNumber)
+                           ->type_name("USD");
+  auto* const max_depth = app.add_option("--max-depth", result.max_depth,
+                                         "How deep workers may start workers (options.mcp can give them this server): "
+                                         "1, not at all")
+                              ->envname("AWM_MAX_DEPTH")
+                              ->check(CLI::Range(1, 10))
+                              ->capture_default_str()
+                              ->type_name("N");
+  auto* const keep_warm = app.add_option("--keep-warm", result.keep_warm_s,
+                                         "How many seconds the process of a completed worker stays, so that resuming "
+                                         "it saves its start; 0: not at all")
+                              ->envname("AWM_KEEP_WARM")
+                              ->check(CLI::Range(0, 86400))
+                              ->capture_default_str()
+                              ->type_name("SECONDS");
+  auto* const max_warm =
+      app.add_option("--max-warm", result.max_warm, "How many such processes stay; the one used longest ago goes first")
+          ->envname("AWM_MAX_WARM")
+          ->check(CLI::Range(0, 10000))
+          ->capture_default_str()
+          ->type_name("N");
+  auto* const retries = app.add_option("--rate-limit-retries", result.rate_limit_retries,
+                                       "How often a turn that failed because of the API's rate limit or overload is "
+                                       "taken up again")
+                            ->envname("AWM_RATE_LIMIT_RETRIES")
+                            ->check(CLI::Range(0, 1000))
+                            ->capture_default_str()
+                            ->type_name("N");
+  auto* const pause = app.add_option("--rate-limit-pause", result.rate_limit_pause_s,
+                                     "How many seconds nothing starts after a refusal that does not say when it ends; "
+                                     "doubled with every further one, up to 16 times")
+                          ->envname("AWM_RATE_LIMIT_PAUSE")
+                          ->check(CLI::Range(1, 3600))
+                          ->capture_default_str()
+                          ->type_name("SECONDS");
   auto* const ask =
       app.add_option("--ask", result.ask,
                      "Who answers what workers ask and no permission rule decides: human (asked by the "
@@ -243,13 +295,18 @@ config read_config(int argc, char** argv, int& exit_code) {
          return text && !text->empty();
        },
        "a directory"},
-      {"max_workers", max_workers,
+      {"max_workers", max_workers, into(result.max_workers, 1, 100000), "a number of at least 1"},
+      {"budget_usd", budget,
        [&result](const toml::node& value) {
-         const auto number = value.value_exact<std::int64_t>().value_or(0);
-         if (number > 0) result.max_workers = static_cast<std::size_t>(number);
-         return number > 0;
+         result.budget_usd = value.value<double>().value_or(0);
+         return result.budget_usd > 0;
        },
-       "a number of at least 1"},
+       "US dollars, more than 0"},
+      {"max_depth", max_depth, into(result.max_depth, 1, 10), "a number from 1 to 10"},
+      {"keep_warm", keep_warm, into(result.keep_warm_s, 0, 86400), "seconds, 0 to 86400"},
+      {"max_warm", max_warm, into(result.max_warm, 0, 10000), "a number from 0 to 10000"},
+      {"rate_limit_retries", retries, into(result.rate_limit_retries, 0, 1000), "a number from 0 to 1000"},
+      {"rate_limit_pause", pause, into(result.rate_limit_pause_s, 1, 3600), "seconds, 1 to 3600"},
       {"log_level", log_level,
        [&result](const toml::node& value) {
          const auto text = value.value_or(std::string{});
@@ -275,12 +332,14 @@ config read_config(int argc, char** argv, int& exit_code) {
 
 std::size_t workers_that_fit() {
   constexpr std::size_t memory_per_worker = std::size_t{256} * 1024 * 1024;
+  constexpr std::size_t workers_per_core = 32;
   constexpr std::size_t least = 4;
   const auto pages = ::sysconf(_SC_PHYS_PAGES);
   const auto page = ::sysconf(_SC_PAGESIZE);
+  const auto cores = std::max(1U, std::thread::hardware_concurrency());
   if (pages <= 0 || page <= 0) return least;
   const auto memory = static_cast<std::size_t>(pages) * static_cast<std::size_t>(page);
-  return std::max(least, memory / 5 * 4 / memory_per_worker);
+  return std::max(least, std::min(memory / 5 * 4 / memory_per_worker, workers_per_core * cores));
 }
 
 }  // namespace awm::cli

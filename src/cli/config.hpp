@@ -15,6 +15,17 @@ struct config {
   std::string claude = "claude";
   std::filesystem::path log_dir = "logs";
   std::size_t max_workers = 0;  ///< 0: as many as the memory holds, see `workers_that_fit`
+  /// Of all turns together, in US dollars; 0: no limit.
+  double budget_usd = 0;
+  /// How many managers may stand below each other: with 1, workers start no workers.
+  int max_depth = 1;
+  /// How long the child of a completed turn stays, in seconds, and how many stay at most.
+  int keep_warm_s = 300;
+  std::size_t max_warm = 4;
+  /// How often a turn that failed for a rate limit or an overload is taken up again, and how many seconds nothing
+  /// starts after a refusal that does not say.
+  int rate_limit_retries = 5;
+  int rate_limit_pause_s = 60;
   std::string log_level = "info";
   std::string default_model = "sonnet";
   std::string sampling_model = "claude-sonnet-4-5";
@@ -30,8 +41,8 @@ struct config {
 /// used.
 config read_config(int argc, char** argv, int& exit_code);
 
-/// How many workers the machine's memory holds: 256 MiB each, which leaves room for what a busy one and its tools use
-/// (98 to 110 MiB measured without tools), of four fifths of the memory; at least 4.
+/// How many workers the machine takes: 256 MiB each, which leaves room for what a busy one and its tools use (98 to
+/// 110 MiB measured without tools), of four fifths of the memory, and no more than 32 for a core; at least 4.
 std::size_t workers_that_fit();
 
 }  // namespace awm::cli

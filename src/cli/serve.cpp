@@ -6,6 +6,7 @@
 #include "manager/manager.hpp"
 #include "mcp/session.hpp"
 #include "mcp/stdio_transport.hpp"
+#include "tools/elicited_human.hpp"
 #include "tools/server.hpp"
 #include "worker/last_watch.hpp"
 #include "worker/ledger.hpp"
@@ -19,11 +20,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <span>
+#include <thread>
 #include <utility>
 
 namespace awm::cli {
@@ -65,6 +68,23 @@ worker::environment own_environment() {
   return worker::environment_from(assignments);
 }
 
+int number_in(const worker::environment& environment, std::string_view variable, int otherwise) {
+  const auto text = worker::value_of(environment, variable);
+  int number = otherwise;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+/// How deep managers may stand below each other: what is set here, but no more than what is set above.
+int max_depth(const config& settings, const worker::environment& environment) {
+  return std::min(settings.max_depth, number_in(environment, worker::max_depth_variable, settings.max_depth));
+}
+
+/// Whether workers may be started here: in a process that a worker started only when it is not too deep.
+bool may_have_workers(const config& settings, const worker::environment& environment) {
+  return number_in(environment, worker::depth_variable, 0) < max_depth(settings, environment);
+}
+
 manager::manager_config manager_settings(const config& settings, const worker::files& files) {
   manager::manager_config result;
   result.environment = own_environment();
@@ -72,18 +92,20 @@ manager::manager_config manager_settings(const config& settings, const worker::f
   result.claude = find_program(settings.claude, files, result.environment);
   result.log_dir = fs::absolute(settings.log_dir).lexically_normal();
   result.max_workers = settings.max_workers > 0 ? settings.max_workers : workers_that_fit();
+  result.max_starts = std::max(1U, std::thread::hardware_concurrency());
+  if (settings.budget_usd > 0) result.budget_usd = settings.budget_usd;
+  result.keep_warm = std::chrono::seconds(settings.keep_warm_s);
+  result.max_warm = settings.max_warm;
+  result.rate_limit_retries = settings.rate_limit_retries;
+  result.rate_limit_pause = std::chrono::seconds(settings.rate_limit_pause_s);
+  result.rules = settings.permissions;
+  result.ask = manager::respondent_of(settings.ask).value_or(manager::respondent::automatic);
+  result.git = find_program("git", files, result.environment).string();
+  result.environment[std::string(worker::max_depth_variable)] = std::to_string(max_depth(settings, result.environment));
   result.launch = {settings.default_model, settings.sampling_model, settings.sampling};
   result.cwd = fs::current_path();
   result.as_root = ::geteuid() == 0;
   return result;
-}
-
-/// True in a process that was started by a worker.
-bool is_inside_worker(const worker::environment& environment) {
-  const auto text = worker::value_of(environment, worker::depth_variable);
-  int depth = 0;
-  std::from_chars(text.data(), text.data() + text.size(), depth);
-  return depth > 0;
 }
 
 /// A child that got descriptor 0, 1 or 2 for a pipe of its own would lose it.
@@ -114,8 +136,8 @@ class service {
         ledger_(settings_.log_dir, worker::random_uuid()),
         launcher_(context_.get_executor(), &ledger_),
         manager_(context_.get_executor(), settings_, launcher_, clock_, files_),
-        server_(is_inside_worker(own_environment()) ? tools::make_empty_server(version)
-                                                    : tools::make_server(manager_, version)),
+        server_(may_have_workers(settings, own_environment()) ? tools::make_server(manager_, version)
+                                                              : tools::make_empty_server(version)),
         signals_(context_, SIGINT, SIGTERM),
         last_resort_(clock_.make_timer()) {}
 
@@ -139,7 +161,9 @@ class service {
 
  private:
   asio::awaitable<void> serve(mcp::session& session) {
-    manager_.probe_cli();
+    tools::elicited_human human(session.peer());
+    manager_.use_human(&human);
+    manager_.begin();
     coro::task_group beside(context_.get_executor());
     beside.spawn(end_leftovers());
     std::function<void()> ending = [this, &session] { end_in_time(session); };

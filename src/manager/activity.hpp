@@ -8,8 +8,8 @@
 
 namespace awm::manager {
 
-/// What a worker is doing, as somebody sees it who looks now and then: the tool that runs, and the last lines of what it
-/// did and said.
+/// What a worker is doing, as somebody sees it who looks now and then: the tool that runs, and the last lines of what
+/// it did and said.
 class activity {
  public:
   /// Takes a message at `now`.

@@ -17,12 +17,12 @@ std::optional<respondent> respondent_of(std::string_view name) {
 }
 
 broker::broker(asio::any_io_executor executor, permission_rules rules, permission_log& log, coro::clock& clock,
-         hooks hooks)
+               hooks told)
     : executor_(executor),
       rules_(std::move(rules)),
       log_(log),
       clock_(clock),
-      hooks_(std::move(hooks)),
+      hooks_(std::move(told)),
       consultation_(std::move(executor)) {}
 
 void broker::ask(pending_permission question, worker_policy& policy) {
@@ -70,7 +70,7 @@ void broker::settle(entries::iterator which, const permission_answer& answer, de
 
 void broker::note(const pending_permission& question, const permission_answer& answer, decided_by by,
                   std::string rule) {
-  permission_decision noted;
+  logged_decision noted;
   noted.worker_id = question.worker_id;
   noted.description = question.description;
   noted.request_id = question.request_id;
@@ -143,8 +143,8 @@ std::list<pending_permission> broker::for_model() const {
 }
 
 std::size_t broker::with_human() const {
-  return static_cast<std::size_t>(std::count_if(
-      pending_.begin(), pending_.end(), [](const entry& pending) { return pending.question.is_with_human; }));
+  return static_cast<std::size_t>(std::count_if(pending_.begin(), pending_.end(),
+                                                [](const entry& pending) { return pending.question.is_with_human; }));
 }
 
 void broker::use_human(human* human) {

@@ -95,8 +95,7 @@ class broker {
     std::function<void(const pending_permission&, const permission_answer&)> answered;
     std::function<void()> changed;
   };
-  broker(asio::any_io_executor executor, permission_rules rules, permission_log& log, coro::clock& clock,
-         hooks hooks);
+  broker(asio::any_io_executor executor, permission_rules rules, permission_log& log, coro::clock& clock, hooks told);
 
   /// Puts a question, which is answered inside this call where a rule decides it.
   void ask(pending_permission question, worker_policy& policy);

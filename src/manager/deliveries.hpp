@@ -16,8 +16,7 @@ namespace awm::manager {
 class deliveries {
  public:
   /// `journal` is the file; nothing is read or written yet.
-  deliveries(worker::files& files, std::filesystem::path journal)
-      : files_(files), journal_(std::move(journal)) {}
+  deliveries(worker::files& files, std::filesystem::path journal) : files_(files), journal_(std::move(journal)) {}
 
   /// Reads what earlier managers noted. Lines that cannot be read are left out: their turns are delivered again.
   void load();

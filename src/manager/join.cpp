@@ -17,8 +17,8 @@ const std::set<std::string, std::less<>>& selection::workers() const {
   return only_ ? *only_ : nobody;
 }
 
-join::join(asio::any_io_executor executor, coro::clock& clock, hooks hooks)
-    : clock_(clock), hooks_(std::move(hooks)), changed_(std::move(executor)) {}
+join::join(asio::any_io_executor executor, coro::clock& clock, hooks told)
+    : clock_(clock), hooks_(std::move(told)), changed_(std::move(executor)) {}
 
 void join::add(finished_turn turn) {
   undelivered_.push_back(std::move(turn));
@@ -27,9 +27,8 @@ void join::add(finished_turn turn) {
 
 std::size_t join::undelivered(const selection& workers) const {
   if (workers.is_everything()) return undelivered_.size();
-  return static_cast<std::size_t>(std::count_if(undelivered_.begin(), undelivered_.end(), [&](const auto& turn) {
-    return workers.contains(turn.worker_id);
-  }));
+  return static_cast<std::size_t>(std::count_if(undelivered_.begin(), undelivered_.end(),
+                                                [&](const auto& turn) { return workers.contains(turn.worker_id); }));
 }
 
 std::size_t join::lent(const selection& workers) const {
@@ -44,9 +43,8 @@ bool join::has_anything(const selection& workers) const {
 }
 
 bool join::holds(const std::string& worker_id) const {
-  return lent_.contains(worker_id) ||
-         std::any_of(undelivered_.begin(), undelivered_.end(),
-                     [&](const auto& turn) { return turn.worker_id == worker_id; });
+  return lent_.contains(worker_id) || std::any_of(undelivered_.begin(), undelivered_.end(),
+                                                  [&](const auto& turn) { return turn.worker_id == worker_id; });
 }
 
 bool join::is_over(const wait_request& request) const {
@@ -63,6 +61,7 @@ asio::awaitable<join::loan> join::wait(wait_request request, progress report) {
   const std::unique_ptr<void, decltype(leave)> leave_at_end(this, leave);
   const auto deadline = request.timeout ? clock_.now() + *request.timeout : coro::clock::time_point::max();
   loan taken;
+  ++waits_begun_;
   while (!is_over(request)) {
     if (clock_.now() >= deadline) {
       taken.result.timed_out = true;
@@ -75,7 +74,7 @@ asio::awaitable<join::loan> join::wait(wait_request request, progress report) {
   }
   taken.result.finished = take(request.workers);
   taken.result.delivered_elsewhere = std::move(self->delivered_elsewhere);
-  taken.settle = lend(taken.result.finished, &*self);
+  lend(taken, &*self);
   co_return taken;
 }
 
@@ -92,9 +91,15 @@ std::vector<finished_turn> join::take(const selection& workers) {
   return taken;
 }
 
-std::function<void(bool)> join::lend(std::vector<finished_turn> turns, const waiter* taker) {
-  if (turns.empty()) return [](bool) {};
-  for (const auto& turn : turns) {
+void join::lend(loan& taken, const waiter* taker) {
+  struct lent_turns {
+    std::vector<finished_turn> turns;
+    bool was_written = false;
+    std::size_t written_after = 0;  // waits
+  };
+  const auto lent = std::make_shared<lent_turns>();
+  lent->turns = taken.result.finished;
+  for (const auto& turn : lent->turns) {
     lent_.insert(turn.worker_id);
     for (auto& other : waiters_) {
       if (&other != taker && other.workers->contains(turn.worker_id)) {
@@ -102,13 +107,24 @@ std::function<void(bool)> join::lend(std::vector<finished_turn> turns, const wai
       }
     }
   }
-  return [this, turns = std::move(turns), was_written = false](bool written) mutable {
-    if (!was_written) {
-      for (const auto& turn : turns) lent_.erase(lent_.find(turn.worker_id));
+  taken.keep = [this, lent](std::size_t count) {
+    if (count >= lent->turns.size()) return;
+    const auto rest = lent->turns.begin() + static_cast<std::ptrdiff_t>(count);
+    std::vector<finished_turn> returned(std::make_move_iterator(rest), std::make_move_iterator(lent->turns.end()));
+    lent->turns.erase(rest, lent->turns.end());
+    for (const auto& turn : returned) lent_.erase(lent_.find(turn.worker_id));
+    take_back(std::move(returned));
+    changed();
+  };
+  taken.settle = [this, lent](bool written) {
+    if (lent->was_written && waits_begun_ != lent->written_after) return;
+    if (!lent->was_written) {
+      for (const auto& turn : lent->turns) lent_.erase(lent_.find(turn.worker_id));
     }
-    if (written || was_written) hooks_.delivered(turns, written);
-    if (!written) take_back(std::exchange(turns, {}));
-    was_written = written;
+    if (written || lent->was_written) hooks_.delivered(lent->turns, written);
+    if (!written) take_back(std::exchange(lent->turns, {}));
+    lent->was_written = written;
+    lent->written_after = waits_begun_;
     changed();
   };
 }

@@ -86,7 +86,7 @@ class join {
     std::function<bool()> must_interrupt;
     std::function<void(const std::vector<finished_turn>&, bool)> delivered;
   };
-  join(asio::any_io_executor executor, coro::clock& clock, hooks hooks);
+  join(asio::any_io_executor executor, coro::clock& clock, hooks told);
 
   /// A turn ended.
   void add(finished_turn turn);
@@ -110,8 +110,11 @@ class join {
   struct loan {
     join_result result;
     /// To be called with true when the response with the result was written, with false when it never was. After true,
-    /// false may still follow: the client threw the response away.
+    /// false may still follow: the client threw the response away. That is believed until the next wait begins: who
+    /// waits again has read the answer.
     std::function<void(bool written)> settle;
+    /// Keeps the first `count` turns and gives the others back, for the next wait. Before `settle`.
+    std::function<void(std::size_t count)> keep;
   };
 
   /// Waits until what was asked for has ended, something interrupts, or the time is over; then takes what is
@@ -129,7 +132,7 @@ class join {
   std::size_t lent(const selection& workers) const;
   bool is_over(const wait_request& request) const;
   std::vector<finished_turn> take(const selection& workers);
-  std::function<void(bool)> lend(std::vector<finished_turn> turns, const waiter* taker);
+  void lend(loan& taken, const waiter* taker);
   void take_back(std::vector<finished_turn> turns);
 
   coro::clock& clock_;
@@ -138,6 +141,7 @@ class join {
   std::list<finished_turn> undelivered_;
   std::multiset<std::string, std::less<>> lent_;  // workers whose turns are on loan
   waiters waiters_;
+  std::size_t waits_begun_ = 0;
 };
 
 }  // namespace awm::manager

@@ -63,7 +63,7 @@ manager::manager(asio::any_io_executor executor, manager_config config, worker::
               {[this](const auto& question, const auto& answer) { answer_question(question, answer); },
                [this] { join_.changed(); }}),
       join_(executor, clock,
-            {[this](const selection& workers) { return outstanding(workers); }, [this] { return must_interrupt(); },
+            {[this](const selection& which) { return outstanding(which); }, [this] { return must_interrupt(); },
              [this](const auto& turns, bool delivered) { note_delivered(turns, delivered); }}),
       queue_(clock, config_.max_workers, config_.max_starts),
       deliveries_(files, own_file(config_, ".delivered.ndjson")),
@@ -127,7 +127,8 @@ class manager::announced_turn {
 };
 
 std::unique_ptr<managed_worker> manager::make_worker(const std::string& worker_id, std::string description) {
-  auto worker = std::make_unique<managed_worker>(*this, clock_, worker_id, std::move(description));
+  fleet& self = *this;
+  auto worker = std::make_unique<managed_worker>(self, clock_, worker_id, std::move(description));
   worker->transcript_path = worker::transcript::path_in(config_.log_dir, worker_id).string();
   return worker;
 }
@@ -250,8 +251,7 @@ answer<managed_worker*> manager::find_idle(const std::string& worker_id) {
   auto& worker = *workers_.at(worker_id);
   if (worker.is_outstanding()) {
     return refusal{"Worker " + worker_id + " (" + worker.description + ") is still working on its last prompt (" +
-                   std::string(to_string(worker.state())) +
-                   "); wait for it first, or reach it now with send_message."};
+                   std::string(to_string(worker.state())) + "); wait for it first, or reach it now with send_message."};
   }
   if (!own(worker)) {
     return refusal{"Worker " + worker_id + " (" + worker.description +
@@ -333,11 +333,11 @@ answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, c
   }
   warnings = std::move(plan.warnings);
   planned_turn planned;
-  planned.child = {{config_.claude.string(), std::move(plan.arguments), std::move(plan.environment),
-                    std::move(plan.cwd), worker.id},
-                   std::move(plan.initialize),
-                   std::move(plan.expectations),
-                   worker::features_of(cli_.version).client_composed};
+  planned.child = {
+      {config_.claude.string(), std::move(plan.arguments), std::move(plan.environment), std::move(plan.cwd), worker.id},
+      std::move(plan.initialize),
+      std::move(plan.expectations),
+      worker::features_of(cli_.version).client_composed};
   planned.request.prompt = std::move(prompt);
   planned.request.prompt_id = worker::random_uuid();
   if (launch.resume) planned.request.session_id = launch.session_id;
@@ -522,8 +522,8 @@ void manager::turn_ended(managed_worker& worker, const worker::turn_outcome& out
   if (outcome.completed) refusals_in_a_row_ = 0;
   if (retries(worker, outcome)) return;
   if (outcome.failure == worker::failure_kind::authentication) {
-    queue_.halt("The sign-in of worker " + worker.id + " (" + worker.description + ") was refused: " +
-                outcome.error_hint);
+    queue_.halt("The sign-in of worker " + worker.id + " (" + worker.description +
+                ") was refused: " + outcome.error_hint);
   }
   settle(worker,
          outcome.completed   ? worker_state::completed
@@ -762,14 +762,14 @@ bool manager::must_interrupt() const {
   return broker_.needs_model() || stands_still;
 }
 
-outstanding_turns manager::outstanding(const selection& workers) const {
-  if (workers.is_everything()) {
+outstanding_turns manager::outstanding(const selection& which) const {
+  if (which.is_everything()) {
     auto all = outstanding_;
     all.queued += announced_;
     return all;
   }
   outstanding_turns some;
-  for (const auto& id : workers.workers()) {
+  for (const auto& id : which.workers()) {
     if (const auto found = workers_.find(id); found != workers_.end()) some.count(found->second->state(), 1);
   }
   return some;
@@ -784,7 +784,8 @@ asio::awaitable<answer<join::loan>> manager::wait(wait_request request, join::pr
   if (!join_.has_anything(request.workers)) {
     co_return refusal{
         request.workers.is_everything()
-            ? "No active workers to wait for: nothing is running or queued, and every finished turn has been delivered. "
+            ? "No active workers to wait for: nothing is running or queued, and every finished turn has been "
+              "delivered. "
               "Start one with spawn_worker, or continue one with resume_worker, then wait. list_workers shows all."
             : "No active workers to wait for: all of these have ended, and their results were delivered before. Read "
               "them with worker_output."};

@@ -168,8 +168,8 @@ class manager final : private fleet {
   ~manager() override;
 
   /// Accepts a new worker's first turn, and starts it when it may. Asks the CLI for its version the first time.
-  /// Refused: no CLI, options that cannot work, an unknown predecessor, a budget that is spent, a log folder that cannot
-  /// be written.
+  /// Refused: no CLI, options that cannot work, an unknown predecessor, a budget that is spent, a log folder that
+  /// cannot be written.
   asio::awaitable<answer<accepted_turn>> spawn(spawn_request request);
 
   /// Accepts another turn of a worker whose last one ended, in this process or in one before.
@@ -200,7 +200,7 @@ class manager final : private fleet {
 
   std::list<pending_permission> questions_for_model() const { return broker_.for_model(); }
   std::size_t questions_with_human() const { return broker_.with_human(); }
-  outstanding_turns outstanding(const selection& workers = {}) const;
+  outstanding_turns outstanding(const selection& which = {}) const;
   /// Why the queue stands still, with what to do; empty while it does not.
   std::string queue_stopped() const;
   /// Until when nothing starts because of a rate limit; empty: something may.

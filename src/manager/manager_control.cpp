@@ -1,7 +1,6 @@
 // How somebody reaches into what workers do: answers, messages, the end.
 
 #include "manager/manager.hpp"
-
 #include "worker/uuid.hpp"
 
 #include <algorithm>
@@ -68,7 +67,8 @@ void manager::answer_question(const pending_permission& pending, const permissio
   const auto& question = pending.question;
   if (!worker.conversation) return;
   if (given.allow) {
-    // 2.1.197 tells the model that a plan was edited when it comes back, even unchanged; an empty input means unchanged.
+    // 2.1.197 tells the model that a plan was edited when it comes back, even unchanged; an empty input means
+    // unchanged.
     auto input = question.tool == "ExitPlanMode" ? "{}" : question.input;
     if (!given.updated_input.is_null()) input = completed_input(pending, given.updated_input).dump();
     const auto updates = given.scope == answer_scope::worker ? session_rules(pending) : std::string();
@@ -147,11 +147,11 @@ asio::awaitable<answer<message_receipt>> manager::send(std::string worker_id, st
     receipt.fate = known->second;
     worker.fates.erase(known);
   } else {
-    receipt.note = worker.doing.current().empty()
-                       ? "The worker's model is in the middle of a reply. It reads the message behind its next tool "
-                         "call; if there is none, the message begins its next turn."
-                       : "The worker is in the middle of " + worker.doing.current() +
-                             ". Its model reads the message behind that.";
+    receipt.note =
+        worker.doing.current().empty()
+            ? "The worker's model is in the middle of a reply. It reads the message behind its next tool "
+              "call; if there is none, the message begins its next turn."
+            : "The worker is in the middle of " + worker.doing.current() + ". Its model reads the message behind that.";
   }
   co_return receipt;
 }

@@ -1,7 +1,6 @@
 // What a manager knows of its workers, and of those that an earlier one left.
 
 #include "manager/manager.hpp"
-
 #include "worker/timestamp.hpp"
 #include "worker/uuid.hpp"
 
@@ -145,7 +144,8 @@ worker_summary manager::summarize(const managed_worker& worker) const {
   shown.recent.assign(worker.doing.lines().begin(), worker.doing.lines().end());
   shown.queue_position = queue_.position(worker.id);
   shown.held_by = worker.held_by;
-  if (shown.queue_position && queue_.held_until()) shown.held_by = "waiting for rate limit until " + rate_limited_until();
+  if (shown.queue_position && queue_.held_until())
+    shown.held_by = "waiting for rate limit until " + rate_limited_until();
   if (worker.conversation && worker.conversation->serves_turn()) {
     shown.activity = worker.doing.current();
     shown.activity_seconds = seconds_between(worker.doing.since(), clock_.now());

@@ -13,11 +13,7 @@ constexpr std::chrono::milliseconds pause{200};
 
 status_file::status_file(worker::files& files, coro::clock& clock, std::filesystem::path path,
                          std::function<nlohmann::json()> describe)
-    : files_(files),
-      clock_(clock),
-      path_(std::move(path)),
-      describe_(std::move(describe)),
-      soon_(clock.make_timer()) {}
+    : files_(files), clock_(clock), path_(std::move(path)), describe_(std::move(describe)), soon_(clock.make_timer()) {}
 
 void status_file::changed() {
   if (is_closed_ || std::exchange(is_stale_, true)) return;

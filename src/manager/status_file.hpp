@@ -11,8 +11,8 @@
 
 namespace awm::manager {
 
-/// A file that says how things stand, for any tool that looks while the program runs. It is replaced as a whole, so that
-/// a reader never sees half of it.
+/// A file that says how things stand, for any tool that looks while the program runs. It is replaced as a whole, so
+/// that a reader never sees half of it.
 class status_file {
  public:
   /// `describe` is asked for the content. Nothing is written before the first change.

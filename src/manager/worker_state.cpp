@@ -6,8 +6,9 @@
 namespace awm::manager {
 namespace {
 
-constexpr std::array<std::string_view, 9> names{"queued",    "starting", "running",   "awaiting_permission", "background",
-                                                "completed", "failed",   "cancelled", "interrupted"};
+constexpr std::array<std::string_view, 9> names{"queued",     "starting",  "running", "awaiting_permission",
+                                                "background", "completed", "failed",  "cancelled",
+                                                "interrupted"};
 
 }  // namespace
 

@@ -7,15 +7,15 @@ namespace awm::manager {
 
 /// Where a worker is. Those up to `background` are outstanding: somebody may wait for them.
 enum class worker_state {
-  queued,               ///< waits for a slot, for the workers it comes after, or for the end of a rate limit
-  starting,             ///< its child is not ready yet
+  queued,    ///< waits for a slot, for the workers it comes after, or for the end of a rate limit
+  starting,  ///< its child is not ready yet
   running,
   awaiting_permission,
-  background,           ///< the turn's result is there, tasks of it still run
+  background,  ///< the turn's result is there, tasks of it still run
   completed,
   failed,
   cancelled,
-  interrupted,          ///< the manager ended in the middle of the turn
+  interrupted,  ///< the manager ended in the middle of the turn
 };
 
 std::string_view to_string(worker_state state);

@@ -6,9 +6,11 @@ namespace {
 using nlohmann::json;
 
 constexpr auto description =
-    R"text(Answers a permission request that `wait` listed in pending_permissions. The worker goes on at once; call `wait` again.
+    R"text(Answers permission requests that `wait` listed in pending_permissions: one request_id, or a list of them. The workers go on at once; call `wait` again.
 
 allow: true runs the tool, with `updated_input` in place of its input if given (a whole input object). allow: false refuses it; the worker's model reads `reason` and looks for another way.
+
+scope: "once" (default); "worker": the same request of this worker is answered so from now on; "all": that of every worker, and those that are pending with the same tool and input are answered with it.
 
 Requests never expire and are never answered by default. Look at `input` before you allow; when in doubt ask the user.
 
@@ -18,8 +20,9 @@ json input_schema() {
   return json::parse(R"({
     "type": "object",
     "properties": {
-      "request_id": {"type": "string", "minLength": 1, "description": "From pending_permissions."},
+      "request_id": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}], "description": "From pending_permissions; a list answers all of them alike."},
       "allow": {"type": "boolean"},
+      "scope": {"enum": ["once", "worker", "all"], "description": "How far the answer reaches. Default: once."},
       "reason": {"type": "string", "description": "With allow: false, what the worker's model is told."},
       "updated_input": {"type": "object", "description": "With allow: true, the input that the tool runs with instead of the one asked for."}
     },
@@ -35,25 +38,44 @@ json output_schema() {
       "request_id": {"type": "string"},
       "worker_id": {"type": "string"},
       "tool": {"type": "string"},
-      "decision": {"enum": ["allow", "deny"]}
+      "decision": {"enum": ["allow", "deny"]},
+      "answered": {"type": "array", "items": {"type": "object"}, "description": "With a list of request ids: each one that was answered."}
     },
-    "required": ["request_id", "worker_id", "tool", "decision"]
+    "required": ["decision"]
   })");
 }
 
+manager::answer_scope scope_of(const std::string& name) {
+  if (name == "all") return manager::answer_scope::all;
+  return name == "worker" ? manager::answer_scope::worker : manager::answer_scope::once;
+}
+
+json describe(const manager::pending_permission& question) {
+  return {{"request_id", question.request_id}, {"worker_id", question.worker_id}, {"tool", question.question.tool}};
+}
+
 mcp::tool_result answer(manager::manager& manager, const json& arguments) {
-  manager::permission_decision decision;
-  decision.allow = arguments.at("allow").get<bool>();
-  decision.reason = arguments.value("reason", "");
-  decision.updated_input = arguments.value("updated_input", json(nullptr));
-  const auto answered = manager.decide(arguments.at("request_id").get<std::string>(), decision);
+  manager::permission_answer given;
+  given.allow = arguments.at("allow").get<bool>();
+  given.reason = arguments.value("reason", "");
+  given.updated_input = arguments.value("updated_input", json(nullptr));
+  given.scope = scope_of(arguments.value("scope", "once"));
+  const auto& id = arguments.at("request_id");
+  const auto ids = id.is_array() ? id.get<std::vector<std::string>>() : std::vector<std::string>{id.get<std::string>()};
+  if (ids.size() > 1 && !given.updated_input.is_null()) {
+    return mcp::tool_result::error(
+        "updated_input is the input of one request: give one request_id with it. Nothing was answered.");
+  }
+  const auto answered = manager.decide(ids, given);
   if (const auto* const refused = std::get_if<manager::refusal>(&answered))
     return mcp::tool_result::error(refused->reason);
-  const auto& question = std::get<manager::pending_permission>(answered);
-  return mcp::tool_result::json({{"request_id", question.request_id},
-                                 {"worker_id", question.worker_id},
-                                 {"tool", question.question.tool},
-                                 {"decision", decision.allow ? "allow" : "deny"}});
+  const auto& questions = std::get<std::vector<manager::pending_permission>>(answered);
+  auto result = id.is_array() ? json::object() : describe(questions.front());
+  result["decision"] = given.allow ? "allow" : "deny";
+  if (id.is_array()) {
+    for (const auto& question : questions) result["answered"].push_back(describe(question));
+  }
+  return mcp::tool_result::json(std::move(result));
 }
 
 asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {

@@ -10,7 +10,7 @@ using nlohmann::json;
 constexpr auto description =
     R"text(Gives a finished worker another prompt. It remembers its whole conversation: use it to ask back, to correct, or to go on after a failure (rate limit, max_turns, a crash). Returns at once; call `wait` to collect the result. Same worker_id, same transcript, with all earlier turns kept.
 
-Works for workers that completed or failed, also for those of an earlier server process with the same log folder. One that still works is refused: wait for it first.
+Works for workers that completed, failed, were cancelled or interrupted, also for those of an earlier server process with the same log folder (list_workers shows them). One that still works is refused: wait for it, or use send_message.
 
 options (optional): as in spawn_worker; those not given stay as in the last turn, null takes one back to its default.)text";
 

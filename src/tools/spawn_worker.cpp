@@ -14,9 +14,11 @@ The worker sees nothing of this conversation: put everything it needs into `prom
 
 agent_type (optional): a built-in ("general-purpose", "Explore" read-only search, "Plan" read-only planning), the name of an agent file of the project or user, "plugin:agent", the path of an agent .md file, or any text: a role, added to the system prompt.
 
-options (optional): model, system, temperature, top_p, top_k, max_tokens, thinking, effort, cwd, add_dirs, allowed_tools, disallowed_tools, permission_mode, max_turns, max_budget_usd, fallback_model, mcp, env. Newer models take no sampling parameters; `warnings` in the answer say what was chosen or dropped.
+after (optional): worker ids; it starts when those have completed, and its prompt names their transcripts. So chains and fan-ins run without you. One that fails fails it too, unless after_policy is "always".
 
-A worker that needs a permission asks through `wait` (pending_permissions); answer with `approve_permission`. options.allowed_tools such as ["Bash(git *)", "Edit"] avoid the question.)text";
+options (optional): model, system, temperature, top_p, top_k, max_tokens, thinking, effort, cwd, add_dirs, allowed_tools, disallowed_tools, permission_mode, permissions, ask, caps (timeout_s, max_turns, max_budget_usd), json_schema (structured result), isolation "worktree", background, fallback_model, rate_limit_retries, mcp, env. `warnings` in the answer say what was chosen or dropped.
+
+A worker that needs a permission asks through `wait`; answer with `approve_permission`. options.allowed_tools such as ["Bash(git *)", "Edit"] avoid the question.)text";
 
 json input_schema() {
   json schema = json::parse(R"({
@@ -24,7 +26,9 @@ json input_schema() {
     "properties": {
       "description": {"type": "string", "minLength": 1, "description": "What the worker does, in 3 to 5 words. Shown wherever the worker is listed."},
       "prompt": {"type": "string", "minLength": 1, "description": "The whole task. The worker knows nothing else of this conversation."},
-      "agent_type": {"type": "string", "minLength": 1, "description": "A built-in agent, an agent file's name, plugin:agent, the path of an agent .md file, or a role in free text. Default: a general-purpose agent."}
+      "agent_type": {"type": "string", "minLength": 1, "description": "A built-in agent, an agent file's name, plugin:agent, the path of an agent .md file, or a role in free text. Default: a general-purpose agent."},
+      "after": {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": "Worker ids that must have completed before this one starts."},
+      "after_policy": {"enum": ["completed", "always"], "description": "always: start also when one of them failed or was cancelled. Default: completed."}
     },
     "required": ["description", "prompt"],
     "additionalProperties": false
@@ -39,6 +43,8 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
   request.prompt = arguments.at("prompt").get<std::string>();
   if (arguments.contains("agent_type")) request.agent_type = arguments["agent_type"].get<std::string>();
   request.options = arguments.value("options", json(nullptr));
+  request.after = arguments.value("after", std::vector<std::string>{});
+  request.after_in_any_case = arguments.value("after_policy", "completed") == "always";
   const auto accepted = co_await manager.spawn(std::move(request));
   co_return accepted_result(accepted);
 }

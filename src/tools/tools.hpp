@@ -15,6 +15,10 @@ mcp::tool spawn_worker(manager::manager& manager);
 mcp::tool wait(manager::manager& manager);
 mcp::tool resume_worker(manager::manager& manager);
 mcp::tool approve_permission(manager::manager& manager);
+mcp::tool list_workers(manager::manager& manager);
+mcp::tool worker_output(manager::manager& manager);
+mcp::tool send_message(manager::manager& manager);
+mcp::tool cancel_worker(manager::manager& manager);
 /// @}
 
 }  // namespace awm::tools

@@ -2,6 +2,9 @@
 #include "tools/tools.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
+#include <list>
 
 namespace awm::tools {
 namespace {
@@ -9,24 +12,36 @@ namespace {
 using nlohmann::json;
 
 constexpr auto description =
-    R"text(Blocks until every worker that is running or queued has finished, and returns what has finished since the last wait. Returns at once when a worker needs a permission: answer it with `approve_permission`, then wait again. Waiting costs no tokens; never poll transcripts instead.
+    R"text(Blocks until workers have finished, and returns what has finished since the last wait. Waiting costs no tokens; never poll transcripts instead.
 
-completed: turns that ended well, with a preview of the result; the whole of it is in the transcript (conversation_history_file_path): `jq -r .result FILE`. failed: turns that did not, with error_hint saying why and what helps; one failed worker never hides the others. pending_permissions: questions of workers that are blocked on them.
+No arguments: waits for every worker that is running or queued. worker_ids: for these only. mode "any": returns with the first that finishes (and whatever else is there by then). timeout_s: returns after so long with "timed_out": true, what has finished and the state of the rest; workers are not touched.
 
-Each finished turn is delivered once, also when it finished before this call. A wait that is cancelled loses nothing: the next one delivers.)text";
+Returns at once when a worker needs a permission: answer it with approve_permission, then wait again.
 
-// Enough to see what a worker found; a hundred of these stay below what a client shows inline.
+completed: turns that ended well, with a preview of the result; the whole of it: worker_output, or `jq -r .result FILE` on conversation_history_file_path. failed: turns that did not, with error_hint saying why and what helps; one failed worker never hides the others. cancelled: turns that cancel_worker ended. pending_permissions: questions of workers that are blocked on them. conflicts: files that several workers wrote. queue_stopped, rate_limited_until: why nothing starts.
+
+Each finished turn is delivered once, also when it finished before this call or under an earlier server process. What does not fit into one answer stays for the next wait ("more"). A wait that is cancelled loses nothing.)text";
+
+// Enough to see what a worker found.
 constexpr std::size_t preview_size = 200;
 
-// What a person reads before allowing a command or an edit; the whole input stands in the transcript.
-constexpr std::size_t longest_input_text = 4000;
+// The longest answer, in bytes of JSON: below what Claude Code shows inline (50,000 characters).
+constexpr std::size_t longest_answer = 39'000;
+// Of it, for the questions.
+constexpr std::size_t longest_questions = 16'000;
 
 // Of a result that is nowhere else, since its transcript could not be written.
-constexpr std::size_t longest_result = 40'000;
+constexpr std::size_t longest_result = 20'000;
 
-std::string preview(const std::string& result) {
-  if (result.size() <= preview_size) return result;
-  return std::string(text::beginning(result, preview_size)) + " … [cut: " + std::to_string(result.size()) +
+// Of a list that stands whole in the transcript.
+constexpr std::size_t most_listed = 10;
+constexpr std::size_t longest_structured = 2'000;
+constexpr std::size_t longest_hint = 1'000;
+
+std::string preview(const manager::finished_turn& turn) {
+  const auto& result = turn.outcome.result;
+  if (turn.result_size <= preview_size) return result;
+  return std::string(text::beginning(result, preview_size)) + " … [cut: " + std::to_string(turn.result_size) +
          " bytes in the transcript]";
 }
 
@@ -36,26 +51,41 @@ json output_schema() {
     "properties": {
       "completed": {"type": "array", "items": {"type": "object", "properties": {
         "worker_id": {"type": "string"}, "description": {"type": "string"}, "turn": {"type": "integer", "minimum": 1},
-        "claude_session_id": {"type": "string"}, "conversation_history_file_path": {"type": "string"},
-        "result_preview": {"type": "string"}, "result": {"type": "string", "description": "Only when the transcript could not be written."}, "num_turns": {"type": "integer"}, "duration_ms": {"type": "integer"},
+        "claude_session_id": {"type": ["string", "null"]}, "conversation_history_file_path": {"type": "string"},
+        "result_preview": {"type": "string"}, "result": {"type": "string", "description": "Only when the transcript could not be written."},
+        "structured_output": {"description": "What json_schema asked for; a long one stands in the transcript."},
+        "num_turns": {"type": "integer"}, "duration_ms": {"type": "integer"},
         "cost_usd": {"type": "number", "description": "Of this turn, an estimate."},
         "total_cost_usd": {"type": "number", "description": "Of the worker, over all its turns."},
+        "files_written": {"type": "array", "items": {"type": "string"}}, "files_written_count": {"type": "integer"},
+        "denied_tools": {"type": "array", "items": {"type": "string"}},
+        "worktree": {"type": "object"}, "context_lost": {"type": "boolean"},
         "warnings": {"type": "array", "items": {"type": "string"}}},
         "required": ["worker_id", "claude_session_id", "conversation_history_file_path"]}},
       "failed": {"type": "array", "items": {"type": "object", "properties": {
         "worker_id": {"type": "string"}, "description": {"type": "string"}, "turn": {"type": "integer", "minimum": 1},
+        "state": {"enum": ["failed", "interrupted"]},
         "claude_session_id": {"type": ["string", "null"]}, "conversation_history_file_path": {"type": "string"},
         "returncode": {"type": ["integer", "null"], "description": "Exit status; -N: killed by signal N; null: it never started."},
-        "error_hint": {"type": "string"},
+        "error_hint": {"type": "string"}, "cap": {"type": "string", "description": "The cap that was reached."},
         "warnings": {"type": "array", "items": {"type": "string"}}},
         "required": ["worker_id", "returncode", "conversation_history_file_path", "error_hint"]}},
+      "cancelled": {"type": "array", "items": {"type": "object"}},
       "pending_permissions": {"type": "array", "items": {"type": "object", "properties": {
         "request_id": {"type": "string"}, "worker_id": {"type": "string"}, "description": {"type": "string"},
         "tool": {"type": "string"}, "input": {"type": "object"}, "reason": {"type": "string"},
+        "same_as": {"type": "string", "description": "The request_id of an earlier one with the same tool and input; its input is not repeated."},
         "blocked_path": {"type": "string"}, "agent_id": {"type": "string"}},
         "required": ["request_id", "worker_id", "tool", "input"]}},
+      "pending_not_shown": {"type": "integer"},
+      "awaiting_user": {"type": "integer", "description": "Questions that the user is being asked; nothing to do."},
       "outstanding": {"type": "object", "properties": {
-        "queued": {"type": "integer"}, "running": {"type": "integer"}, "awaiting_permission": {"type": "integer"}}},
+        "queued": {"type": "integer"}, "running": {"type": "integer"}, "awaiting_permission": {"type": "integer"},
+        "background": {"type": "integer", "description": "Turns that are finished but for tasks in the background."}}},
+      "timed_out": {"type": "boolean"},
+      "more": {"type": "object", "description": "Finished turns that did not fit; the next wait delivers them."},
+      "conflicts": {"type": "array", "items": {"type": "object"}},
+      "queue_stopped": {"type": "string"}, "rate_limited_until": {"type": "string"},
       "delivered_elsewhere": {"type": "array", "items": {"type": "string"},
         "description": "Workers whose results another wait, in flight at the same time, delivered."}
     },
@@ -63,67 +93,192 @@ json output_schema() {
   })");
 }
 
-json to_json(const manager::outstanding_turns& turns) {
-  return {{"queued", turns.queued}, {"running", turns.running}, {"awaiting_permission", turns.awaiting_permission}};
+json input_schema() {
+  return json::parse(R"({
+    "type": "object",
+    "properties": {
+      "worker_ids": {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": "Wait for these workers only. Default: for all."},
+      "mode": {"enum": ["all", "any"], "description": "all (default): until all have finished. any: until the first has."},
+      "timeout_s": {"type": "number", "minimum": 0, "maximum": 86400, "description": "Return after so many seconds at most. 0: return what is there. Default: wait as long as it takes."}
+    },
+    "additionalProperties": false
+  })");
 }
 
-json describe(const manager::finished_turn& turn) {
+json to_json(const manager::outstanding_turns& turns) {
+  json counts = {
+      {"queued", turns.queued}, {"running", turns.running}, {"awaiting_permission", turns.awaiting_permission}};
+  if (turns.background > 0) counts["background"] = turns.background;
+  return counts;
+}
+
+/// The first few of a list, with a word on how many there are.
+json first_of(const std::vector<std::string>& list) {
+  json some = json::array();
+  for (const auto& each : list) {
+    if (some.size() == most_listed) break;
+    some.push_back(text::shortened(each, longest_hint));
+  }
+  return some;
+}
+
+const char* list_for(const manager::finished_turn& turn) {
+  if (turn.state == manager::worker_state::completed) return "completed";
+  return turn.state == manager::worker_state::cancelled ? "cancelled" : "failed";
+}
+
+/// What has to be said of a turn in any case.
+json brief(const manager::finished_turn& turn) {
   json entry = {{"worker_id", turn.worker_id},
-                {"description", turn.description},
+                {"description", text::shortened(turn.description, preview_size)},
                 {"turn", turn.turn},
                 {"claude_session_id", turn.session_id.empty() ? json(nullptr) : json(turn.session_id)},
                 {"conversation_history_file_path", turn.transcript_path}};
-  if (!turn.outcome.warnings.empty()) entry["warnings"] = turn.outcome.warnings;
-  if (turn.outcome.completed) {
-    entry.update({{"result_preview", preview(turn.outcome.result)},
-                  {"num_turns", turn.outcome.num_turns},
-                  {"duration_ms", turn.outcome.duration_ms},
-                  {"cost_usd", turn.outcome.cost_usd},
-                  {"total_cost_usd", turn.total_cost_usd}});
-    if (!turn.outcome.is_on_disk) entry["result"] = text::shortened(turn.outcome.result, longest_result);
-  } else {
-    const auto& code = turn.outcome.returncode;
-    entry.update({{"returncode", code ? json(*code) : json(nullptr)}, {"error_hint", turn.outcome.error_hint}});
-  }
+  if (turn.outcome.completed) return entry;
+  const auto& code = turn.outcome.returncode;
+  entry.update({{"returncode", code ? json(*code) : json(nullptr)},
+                {"error_hint", text::shortened(turn.outcome.error_hint, preview_size)}});
+  if (turn.state == manager::worker_state::interrupted) entry["state"] = "interrupted";
   return entry;
 }
 
+json describe(const manager::finished_turn& turn) {
+  const auto& outcome = turn.outcome;
+  auto entry = brief(turn);
+  entry.update({{"num_turns", outcome.num_turns},
+                {"duration_ms", outcome.duration_ms},
+                {"cost_usd", outcome.cost_usd},
+                {"total_cost_usd", turn.total_cost_usd}});
+  if (!outcome.completed) entry["error_hint"] = text::shortened(outcome.error_hint, longest_hint);
+  if (outcome.completed || !outcome.result.empty()) entry["result_preview"] = preview(turn);
+  if (!outcome.is_on_disk) entry["result"] = text::shortened(outcome.result, longest_result);
+  if (!outcome.structured_output.empty() && outcome.structured_output.size() <= longest_structured) {
+    entry["structured_output"] = json::parse(outcome.structured_output);
+  }
+  if (!outcome.cap.empty()) entry["cap"] = outcome.cap;
+  if (outcome.context_lost) entry["context_lost"] = true;
+  if (!outcome.warnings.empty()) entry["warnings"] = first_of(outcome.warnings);
+  if (!outcome.denied_tools.empty()) entry["denied_tools"] = first_of(outcome.denied_tools);
+  if (!turn.files_written.empty()) {
+    entry["files_written"] = first_of(turn.files_written);
+    entry["files_written_count"] = turn.files_written.size();
+  }
+  if (!turn.worktree.is_null()) entry["worktree"] = turn.worktree;
+  return entry;
+}
+
+json describe_conflicts(const std::vector<manager::finished_turn>& turns) {
+  auto conflicts = json::array();
+  for (const auto& turn : turns) {
+    for (const auto& conflict : turn.conflicts) {
+      if (conflicts.size() == most_listed) return conflicts;
+      conflicts.push_back({{"path", conflict.path},
+                           {"worker_ids", {turn.worker_id, conflict.other_worker_id}},
+                           {"warning", "\"" + turn.description + "\" and \"" + conflict.other_description +
+                                           "\" both wrote this file: check that neither undid the other's work."}});
+    }
+  }
+  return conflicts;
+}
+
 /// Strings of an input may be whole files; the reader is a model.
-json for_reading(json value) {
+json for_reading(json value, std::size_t longest) {
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
-    if (text.size() > longest_input_text) {
-      value = std::string(text::beginning(text, longest_input_text)) + " … [cut: " + std::to_string(text.size()) +
-              " bytes]";
+    if (text.size() > longest) {
+      value = std::string(text::beginning(text, longest)) + " … [cut: " + std::to_string(text.size()) + " bytes]";
     }
   } else if (value.is_structured()) {
-    for (auto& member : value) member = for_reading(std::move(member));
+    for (auto& member : value) member = for_reading(std::move(member), longest);
   }
   return value;
 }
 
-json describe(const manager::pending_permission& pending) {
+json describe(const manager::pending_permission& pending, std::size_t longest_text) {
   json entry = {{"request_id", pending.request_id},
                 {"worker_id", pending.worker_id},
-                {"description", pending.description},
+                {"description", text::shortened(pending.description, preview_size)},
                 {"tool", pending.question.tool},
-                {"input", for_reading(json::parse(pending.question.input))}};
-  if (!pending.question.reason.empty()) entry["reason"] = pending.question.reason;
-  if (!pending.question.blocked_path.empty()) entry["blocked_path"] = pending.question.blocked_path;
-  if (!pending.question.agent_id.empty()) entry["agent_id"] = pending.question.agent_id;
+                {"input", for_reading(json::parse(pending.question.input), longest_text)}};
+  const auto add = [&entry](const char* key, const std::string& value) {
+    if (!value.empty()) entry[key] = text::shortened(value, preview_size);
+  };
+  add("reason", pending.question.reason);
+  add("blocked_path", pending.question.blocked_path);
+  add("agent_id", pending.question.agent_id);
   return entry;
 }
 
-json describe(const manager::manager& manager, const manager::join_result& found) {
-  json result = {{"completed", json::array()},
-                 {"failed", json::array()},
-                 {"pending_permissions", json::array()},
-                 {"outstanding", to_json(manager.outstanding())}};
-  for (const auto& turn : found.finished)
-    result[turn.outcome.completed ? "completed" : "failed"].push_back(describe(turn));
-  for (const auto& pending : manager.pending_permissions()) result["pending_permissions"].push_back(describe(pending));
-  if (!found.delivered_elsewhere.empty()) result["delivered_elsewhere"] = found.delivered_elsewhere;
-  return result;
+/// Puts the questions into `answer`: whole where there are few, else with their long texts cut, and the last ones
+/// counted.
+void add_questions(json& answer, const std::list<manager::pending_permission>& pending) {
+  constexpr std::array<std::size_t, 3> lengths{4000, 500, 100};
+  std::size_t longest_text = lengths.front();
+  json shown;
+  for (const auto length : lengths) {
+    longest_text = length;
+    shown = json::array();
+    std::vector<const manager::pending_permission*> distinct;
+    for (const auto& one : pending) {
+      const auto same = std::find_if(distinct.begin(), distinct.end(), [&](const auto* other) {
+        return manager::same_request(other->question, one.question);
+      });
+      auto entry = describe(one, longest_text);
+      if (same != distinct.end()) {
+        entry["same_as"] = (*same)->request_id;
+        entry["input"] = json::object();
+      } else {
+        distinct.push_back(&one);
+      }
+      shown.push_back(std::move(entry));
+    }
+    if (shown.dump().size() <= longest_questions) break;
+  }
+  while (shown.size() > 1 && shown.dump().size() > longest_questions) {
+    shown.erase(shown.begin() + static_cast<std::ptrdiff_t>(shown.size() / 2), shown.end());
+  }
+  if (shown.size() < pending.size()) answer["pending_not_shown"] = pending.size() - shown.size();
+  answer["pending_permissions"] = std::move(shown);
+}
+
+/// The answer in the making: what everybody needs to know first, then as much of the finished turns as fits.
+json describe(const manager::manager& manager, manager::join::loan& loan, const manager::selection& workers) {
+  auto& found = loan.result;
+  json answer = {
+      {"completed", json::array()}, {"failed", json::array()}, {"outstanding", to_json(manager.outstanding(workers))}};
+  add_questions(answer, manager.questions_for_model());
+  if (const auto asked = manager.questions_with_human(); asked > 0) answer["awaiting_user"] = asked;
+  if (found.timed_out) answer["timed_out"] = true;
+  if (const auto why = manager.queue_stopped(); !why.empty()) answer["queue_stopped"] = why;
+  if (const auto until = manager.rate_limited_until(); !until.empty()) answer["rate_limited_until"] = until;
+  if (!found.delivered_elsewhere.empty()) answer["delivered_elsewhere"] = found.delivered_elsewhere;
+  if (auto conflicts = describe_conflicts(found.finished); !conflicts.empty())
+    answer["conflicts"] = std::move(conflicts);
+  const auto room = longest_answer - std::min(longest_answer, answer.dump().size());
+  const auto fits = [room](const std::vector<json>& entries) {
+    std::size_t size = 0;
+    for (const auto& entry : entries) size += entry.dump().size() + 1;
+    return size <= room;
+  };
+  std::vector<json> entries;
+  for (const auto& turn : found.finished) entries.push_back(describe(turn));
+  if (!fits(entries)) {
+    std::transform(found.finished.begin(), found.finished.end(), entries.begin(), brief);
+  }
+  while (entries.size() > 1 && !fits(entries)) entries.resize(entries.size() - (entries.size() + 9) / 10);
+  if (entries.size() < found.finished.size()) {
+    json more = {{"note", "Finished too, and not shown: call wait again for them; list_workers shows all."}};
+    for (std::size_t index = entries.size(); index < found.finished.size(); ++index) {
+      auto& count = more[list_for(found.finished[index])];
+      count = count.is_null() ? 1 : count.get<int>() + 1;
+    }
+    answer["more"] = std::move(more);
+    loan.keep(entries.size());
+  }
+  for (std::size_t index = 0; index < entries.size(); ++index) {
+    answer[list_for(found.finished[index])].push_back(std::move(entries[index]));
+  }
+  return answer;
 }
 
 /// "2 of 5 finished; 2 running, 1 queued, 0 awaiting permission", with a number that grows as the protocol demands,
@@ -147,13 +302,27 @@ class progress_report {
   double last_ = 0;
 };
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, mcp::request_context& context) {
+manager::wait_request request_from(const json& arguments) {
+  manager::wait_request request;
+  if (const auto ids = arguments.find("worker_ids"); ids != arguments.end()) {
+    request.workers = manager::selection(ids->get<std::vector<std::string>>());
+  }
+  request.any = arguments.value("mode", "all") == "any";
+  if (const auto timeout = arguments.find("timeout_s"); timeout != arguments.end()) {
+    request.timeout =
+        std::chrono::duration_cast<coro::clock::duration>(std::chrono::duration<double>(timeout->get<double>()));
+  }
+  return request;
+}
+
+asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments, mcp::request_context& context) {
   manager::join::progress report = progress_report(context);
-  auto waited = co_await manager.wait(std::move(report));
+  const auto request = request_from(arguments);
+  auto waited = co_await manager.wait(request, std::move(report));
   if (const auto* const refused = std::get_if<manager::refusal>(&waited))
     co_return mcp::tool_result::error(refused->reason);
   auto& loan = std::get<manager::join::loan>(waited);
-  auto result = mcp::tool_result::json(describe(manager, loan.result));
+  auto result = mcp::tool_result::json(describe(manager, loan, request.workers));
   result.settled = [settle = std::move(loan.settle)](mcp::delivery what) { settle(what == mcp::delivery::written); };
   co_return result;
 }
@@ -165,13 +334,14 @@ mcp::tool wait(manager::manager& manager) {
   tool.name = "wait";
   tool.title = "Wait for workers";
   tool.description = description;
-  tool.input_schema = {{"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
+  tool.input_schema = input_schema();
   tool.output_schema = output_schema();
   // Several may run in parallel, and with calls of other tools that change nothing.
   tool.annotations = {{"readOnlyHint", true}, {"openWorldHint", false}};
-  // Hundreds of results at once are longer than what Claude Code shows inline otherwise.
-  tool.meta = {{"anthropic/alwaysLoad", true}, {"anthropic/maxResultSizeChars", 400'000}};
-  tool.handler = [&manager](json, mcp::request_context& context) { return handle(manager, context); };
+  tool.meta = {{"anthropic/alwaysLoad", true}};
+  tool.handler = [&manager](json arguments, mcp::request_context& context) {
+    return handle(manager, std::move(arguments), context);
+  };
   return tool;
 }
 

@@ -121,8 +121,8 @@ struct conversation::running_turn {
   std::optional<result_line> result;
   std::optional<retry_line> last_retry;
   std::vector<std::string> questions;             // asked and neither answered nor withdrawn
-  std::vector<side_message> messages;                  // sent into the turn, and not known to be read
-  std::vector<side_message> redirects;                 // for which the turn is being interrupted
+  std::vector<side_message> messages;             // sent into the turn, and not known to be read
+  std::vector<side_message> redirects;            // for which the turn is being interrupted
   std::set<std::string, std::less<>> open_tools;  // of the main conversation
   std::string last_reply;                         // id of the model's last reply in the main conversation
   std::int64_t replies = 0;

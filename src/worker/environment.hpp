@@ -18,6 +18,9 @@ using environment = std::map<std::string, std::string, std::less<>>;
 /// How many managers stand above a process: a worker has one more than the manager that started it.
 inline constexpr std::string_view depth_variable = "AWM_DEPTH";
 
+/// How many there may be.
+inline constexpr std::string_view max_depth_variable = "AWM_MAX_DEPTH";
+
 /// From `NAME=value` strings, as `environ` has them. Strings without a name or `=` are left out; of two with one name
 /// the first counts, as with getenv.
 environment environment_from(std::span<const std::string> assignments);

@@ -147,9 +147,10 @@ json make_properties() {
         {"description",
          "JSON Schema of a structured result, with type object at its root. The result then stands as "
          "structured_output in wait and in the transcript; a worker that gives none has failed."}}},
-      {"isolation", one_of({"none", "worktree"},
-                           "worktree: the worker works in a git worktree of its own, on a branch of its own, which its "
-                           "result names. It is removed only when it holds nothing that is not merged. Default: none.")},
+      {"isolation",
+       one_of({"none", "worktree"},
+              "worktree: the worker works in a git worktree of its own, on a branch of its own, which its "
+              "result names. It is removed only when it holds nothing that is not merged. Default: none.")},
       {"background", flag("true: the worker may leave shells and agents running in the background; its turn then ends "
                           "when they have ended. Default: false, everything runs in the foreground.")},
       {"ask", one_of({"auto", "human", "model"},

@@ -1,0 +1,65 @@
+#include "tools/tools.hpp"
+
+namespace awm::tools {
+namespace {
+
+using nlohmann::json;
+
+constexpr auto description =
+    R"text(Ends what a worker is doing, or what all are (worker_id "all"): it is interrupted, and its processes and those of its tools are ended. Returns when they are gone. A queued worker is just taken out of the queue.
+
+The turn ends in the state "cancelled" (wait lists it under cancelled); what it had done is in its transcript, and resume_worker continues it. Use it for workers whose result is no longer wanted, such as the losers of a race. To change what a worker does, use send_message.)text";
+
+json input_schema() {
+  return json::parse(R"({
+    "type": "object",
+    "properties": {
+      "worker_id": {"type": "string", "minLength": 1, "description": "The UUID that spawn_worker returned, or \"all\"."},
+      "reason": {"type": "string", "description": "Stands in the transcript and in the answer of wait."}
+    },
+    "required": ["worker_id"],
+    "additionalProperties": false
+  })");
+}
+
+json output_schema() {
+  return json::parse(R"({
+    "type": "object",
+    "properties": {
+      "cancelled": {"type": "array", "items": {"type": "string"}},
+      "not_at_work": {"type": "array", "items": {"type": "string"}, "description": "Ended before; nothing was done to them."}
+    },
+    "required": ["cancelled"]
+  })");
+}
+
+asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
+  std::optional<std::string> id = arguments.at("worker_id").get<std::string>();
+  if (*id == "all") id.reset();
+  auto reason = arguments.value("reason", "");
+  const auto done = co_await manager.cancel(std::move(id), std::move(reason));
+  if (const auto* const refused = std::get_if<manager::refusal>(&done))
+    co_return mcp::tool_result::error(refused->reason);
+  const auto& workers = std::get<manager::cancelled_workers>(done);
+  json answer = {{"cancelled", workers.cancelled}};
+  if (!workers.idle.empty()) answer["not_at_work"] = workers.idle;
+  co_return mcp::tool_result::json(std::move(answer));
+}
+
+}  // namespace
+
+mcp::tool cancel_worker(manager::manager& manager) {
+  mcp::tool tool;
+  tool.name = "cancel_worker";
+  tool.title = "Cancel workers";
+  tool.description = description;
+  tool.input_schema = input_schema();
+  tool.output_schema = output_schema();
+  tool.annotations = {
+      {"readOnlyHint", false}, {"destructiveHint", true}, {"idempotentHint", true}, {"openWorldHint", false}};
+  tool.meta = {{"anthropic/alwaysLoad", true}};
+  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return tool;
+}
+
+}  // namespace awm::tools
