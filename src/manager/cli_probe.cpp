@@ -1,7 +1,7 @@
 #include "manager/cli_probe.hpp"
 
-#include <array>
-#include <csignal>
+#include "worker/command.hpp"
+
 #include <utility>
 
 namespace awm::manager {
@@ -34,33 +34,16 @@ asio::awaitable<cli_probe::finding> cli_probe::ask() {
 
 asio::awaitable<cli_probe::finding> cli_probe::run() {
   finding result;
-  std::error_code error;
-  const auto child = launcher_.start(spec_, error);
-  if (!child) {
-    result.failure = spec_.program + " could not be started: " + error.message();
-    co_return result;
-  }
-  child->close_input();
-  const auto limit = clock_.make_timer();
-  limit->arm(clock_.now() + longest_answer_time, [&child] { child->signal(SIGKILL); });
-  std::string text;
-  for (bool open = true; open;) {
-    co_await child->output_or_exit();
-    const bool has_ended = child->exit().has_value();
-    std::array<char, 256> buffer{};
-    const auto got = child->read_output(buffer);
-    if (got.what == worker::read_outcome::kind::bytes && text.size() < longest_answer) {
-      text.append(buffer.data(), got.size);
-    } else if (got.what == worker::read_outcome::kind::end_of_stream || has_ended) {
-      open = false;
-    }
-  }
-  co_await child->exited().async_wait(coro::as_value);
-  if (const auto version = worker::parse_cli_version(text)) {
+  const worker::command_limits limits{.time = longest_answer_time, .grace = {}, .output = longest_answer};
+  const auto answer = co_await worker::run_command(launcher_, clock_, spec_, limits);
+  const auto line = answer.output.substr(0, answer.output.find('\n'));
+  if (answer.failure) {
+    result.failure = answer.failure;
+  } else if (const auto version = worker::parse_cli_version(answer.output)) {
     result.version = *version;
-  } else if (const auto line = text.substr(0, text.find('\n')); child->exit()->code != 0) {
-    result.failure = spec_.program + " --version exited with " + std::to_string(child->exit()->code) + ": " +
-                     child->error_tail() + line;
+  } else if (answer.code != 0) {
+    result.failure =
+        spec_.program + " --version exited with " + std::to_string(*answer.code) + ": " + answer.error_tail + line;
   } else {
     result.failure = spec_.program + " is not the Claude Code CLI: --version answered \"" + line + "\"";
   }

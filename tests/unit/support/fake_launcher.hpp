@@ -68,7 +68,8 @@ class fake_child final : public worker::child {
   asio::awaitable<void> output_or_exit() override {
     while (output_.empty() && !closed_ && !status_) {
       wake_.reset();
-      co_await wake_.async_wait(coro::as_value);
+      const auto [cancelled] = co_await wake_.async_wait(coro::as_value);
+      if (cancelled) co_return;
     }
   }
   worker::read_outcome read_output(std::span<char> into) override {
