@@ -194,6 +194,15 @@ def test_an_urgent_message_ends_a_stream_and_runs_before_what_was_queued(mock, v
         assert dict(mock.states()) == {"1": "cancelled", "2": "completed", "3": "completed"}
 
 
+def test_an_urgent_message_before_the_first_word_is_an_error_of_the_turn(mock, tmp_path):
+    mock.prompt(f"wait-file {tmp_path}/never")
+    mock.until(lambda m: m.get("subtype") == "init")
+    mock.prompt("say urgent", priority="now")
+    end = mock.result()
+    assert (end["subtype"], end["is_error"], end["terminal_reason"]) == ("error_during_execution", True, "aborted_streaming")
+    assert mock.result()["result"] == "urgent"
+
+
 def test_an_urgent_message_waits_for_a_tool_and_makes_it_deaf_to_interrupts(mock, tmp_path):
     mock.prompt(f"tool-until {tmp_path}/gate", "say never")
     mock.tool_use()

@@ -369,6 +369,7 @@ void session::end_turn() {
 void session::end_stopped_turn() {
   bool const in_tool = !open_.empty();
   bool const urgent = stop_ == stop::urgent;
+  bool const silent = calls_turn_ == 0 && user_lines_ == 0 && !aborted_stream_;
   for (const question& asked : open_) {
     io_.print(wire::tool_result(who_, asked.tool_use, quote(user_rejection), quote("User rejected tool use"),
                                 verdict::rejected_by_user, false));
@@ -380,15 +381,15 @@ void session::end_stopped_turn() {
   how.answered = false;
   how.terminal_reason = in_tool || urgent_after_tool_ ? "aborted_tools" : "aborted_streaming";
   how.stop_reason = user_lines_ > 0 ? "\"tool_use\"" : "null";
-  if (urgent) {
+  if (urgent && !silent) {
     how.result = urgent_after_tool_ ? "" : last_text_;
     how.num_turns = 1 + user_lines_;
     how.answered = urgent_after_tool_ || aborted_stream_;
   } else {
-    io_.print(wire::interrupted(who_, in_tool));
+    if (!urgent) io_.print(wire::interrupted(who_, in_tool));
     how.subtype = "error_during_execution";
     how.is_error = true;
-    how.num_turns = 2 + user_lines_;
+    how.num_turns = (urgent ? 1 : 2) + user_lines_;
     how.errors = "[\"[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=" +
                  std::string(user_lines_ > 0 ? "tool_use" : "null") + "\"]";
   }

@@ -21,14 +21,26 @@ that is none is ignored, and a prompt without directives is answered with `echo:
     ERROR 429 {json}       an HTTP error. Keys: "type", "message", "headers" {…}, "times" n (then the directive is
                            passed over), "model" (only for models whose name holds this text)
     HOLD gate              the reply after it is sent only when the test calls `scenario.release(gate)`
+    STREAM text            the reply is this text, and more of it word by word until the CLI closes the connection:
+                           `scenario.wait_for(lambda r: r.streaming)`, interrupt, `scenario.wait_for(lambda r: r.closed)`
+    USAGE in out           the tokens of the reply after it (else 100 and 20)
+    NOTIFIED text          not a reply to the prompt, but to the news that a background task of it has ended (else
+                           `notified`)
 
-When the directives are used up and the model got tool results last, it says `tool said: <their text>`.
+When the directives are used up and the model got tool results last, it says `tool said: <their text>`, and in a line of
+its own `steered: <text> | <text>` when the user sent messages meanwhile.
+
+What tests of single features need: a limit that passes is `ERROR 429 {"times": 2, "headers": {"retry-after": 1}}`. A
+tool that runs until something ends it is `TOOL Bash {"command": "tail -f /dev/null"}` (2.1.329 refuses a plain sleep);
+`"run_in_background": true` in it makes it a background task. Structured output is `TOOL StructuredOutput {…}`.
 
 A test that needs more sets `scenario.script` to a function from a `Conversation` to a list of blocks (`say`, `think`,
-`tool`) or to an `ApiError`. An exception in it is kept in `scenario.failures` and answered with a 400.
+`tool`, `stream`, `usage`) or to an `ApiError`. An exception in it is kept in `scenario.failures` and answered with a 400.
 """
 import json
 import re
+import select
+import socket
 import threading
 import traceback
 import uuid
@@ -42,6 +54,11 @@ ERROR_TYPES = {
 }
 # Each request that waits for a gate holds a thread; a test that dies without opening it must not hang for ever.
 GATE_TIMEOUT_S = 120
+FIRST_WORDS = 2  # the event with the first text, behind the two that open the message and its block
+# Between two words of a reply that does not end. Nothing waits for it: it only bounds how much is written.
+STREAM_PACE_S = 0.05
+NOTIFICATION = json.dumps("<task-notification>\n<task-id>").strip('"')
+STEERED = re.compile(r"The user sent a new message while you were working:\n(.*?)\n\n(?:IMPORTANT:|This is how)", re.S)
 
 
 def say(text):
@@ -54,6 +71,16 @@ def think(text):
 
 def tool(name, arguments=None):
     return {"type": "tool_use", "id": "toolu_" + uuid.uuid4().hex[:24], "name": name, "input": arguments or {}}
+
+
+def stream(text):
+    """A last block that does not end: `text`, and then words until the CLI closes the connection."""
+    return {"type": "text", "text": text, "endless": True}
+
+
+def usage(input_tokens, output_tokens):
+    """Not a block, but what the reply it stands in is charged with."""
+    return {"type": "usage", "input_tokens": input_tokens, "output_tokens": output_tokens}
 
 
 @dataclass
@@ -90,17 +117,29 @@ def _texts_of(content):
 
 
 class Conversation:
-    """What a script needs to know of a request: the newest prompt, and what has happened since."""
+    """What a script needs to know of a request: the newest prompt, and what has happened since.
+
+    A turn that the CLI began by itself when a background task ended is a prompt's second beginning: `prompt` is still
+    that of the user, and `notification` is the text that tells of the task.
+    """
 
     def __init__(self, scenario, body):
         self.scenario = scenario
         self.body = body
         messages = [m for m in body.get("messages", []) if m.get("role") in ("user", "assistant")]
-        start, self.prompt = 0, ""
+        start, self.prompt, self.notification = 0, "", None
         for index, message in enumerate(messages):
-            if message["role"] == "user" and not self._holds_results(message) and _texts_of(message["content"]):
-                # The last text only: a prompt that got no answer stands merged in front of the next one.
-                start, self.prompt = index, _texts_of(message["content"])[-1]
+            raw = json.dumps(message["content"])
+            if message["role"] == "user" and not self._holds_results(message) and NOTIFICATION in raw:
+                start, self.notification = index, raw
+            elif message["role"] == "user" and _texts_of(message["content"]):
+                # The last text only: a prompt that got no answer stands merged in front of the next one, and so do the
+                # tool results of a turn that was stopped.
+                start, self.prompt, self.notification = index, _texts_of(message["content"])[-1], None
+        newest = next((i for i, m in enumerate(body.get("messages", [])) if messages and m is messages[start]), 0)
+        # What the user said in the middle of the turn comes as a note of the system.
+        self.steered = [text for message in body.get("messages", [])[newest:] for note in self._all_texts(message)
+                        for text in STEERED.findall(note)]
         # One round a reply since the prompt: the results of its tool calls.
         self.rounds = []
         for message in messages[start + 1:]:
@@ -114,6 +153,11 @@ class Conversation:
                 self.rounds[-1] += [ToolResult(name, "\n".join(_texts_of(answered[call].get("content"))),
                                                bool(answered[call].get("is_error")))
                                     for call, name in calls.items() if call in answered]
+
+    @staticmethod
+    def _all_texts(message):
+        content = message["content"]
+        return [content] if isinstance(content, str) else [block.get("text", "") for block in content]
 
     @staticmethod
     def _holds_results(message):
@@ -137,13 +181,19 @@ class Conversation:
 
 @dataclass
 class Request:
-    """One recorded request. `answer` is what the model said to it, or the `ApiError`."""
+    """One recorded request. `answer` is what the model said to it, or the `ApiError`.
+
+    `streaming`: the first text of an answer without an end was sent (the CLI need not have read it: for that, await a
+    `stream_event` of --include-partial-messages); `closed`: the CLI has closed the connection under it.
+    """
     method: str
     path: str
     headers: dict
     body: dict
     conversation: Conversation = None
     answer: object = None
+    streaming: bool = False
+    closed: bool = False
 
     @property
     def is_conversation(self):
@@ -172,6 +222,9 @@ class Request:
 
 def directives(conversation):
     """The script that reads its answers from the prompt; see the top of this file."""
+    if conversation.notification is not None:
+        told = re.search(r"^\s*NOTIFIED\s+(.*)", conversation.prompt, re.M)
+        return [say(told.group(1) if told else "notified")]
     replies = _replies(conversation.prompt)
     if not replies and conversation.step == 0:
         return [say("echo: " + conversation.prompt)]
@@ -185,21 +238,22 @@ def directives(conversation):
             return _blocks(conversation.scenario, reply)
         else:
             given -= 1
-    return [say("tool said: " + "\n".join(result.text for result in conversation.last_results))]
+    said = "tool said: " + "\n".join(result.text for result in conversation.last_results)
+    return [say(said + ("\nsteered: " + " | ".join(conversation.steered) if conversation.steered else ""))]
 
 
 def _replies(prompt):
     """The directives in `prompt`, as a list of (word, rest) for each reply."""
     replies, complete = [], True
     for line in prompt.splitlines():
-        match = re.match(r"(SAY|THINK|TOOL|ALSO|ASK|ERROR|HOLD)\s+(.*)", line.strip())
+        match = re.match(r"(SAY|THINK|TOOL|ALSO|ASK|ERROR|HOLD|STREAM|USAGE)\s+(.*)", line.strip())
         if not match:
             continue
         word = match.group(1)
         if complete and word != "ALSO":
             replies.append([])
         replies[-1].append(match.groups())
-        complete = word not in ("THINK", "HOLD")
+        complete = word not in ("THINK", "HOLD", "USAGE")
     return replies
 
 
@@ -212,6 +266,10 @@ def _blocks(scenario, reply):
             blocks.append(think(rest))
         elif word == "SAY":
             blocks.append(say(rest))
+        elif word == "STREAM":
+            blocks.append(stream(rest))
+        elif word == "USAGE":
+            blocks.append(usage(*map(int, rest.split())))
         elif word == "ASK":
             question, *options = rest.split("|")
             blocks.append(tool("AskUserQuestion", {"questions": [{
@@ -298,6 +356,13 @@ class Scenario:
             self.requests.append(request)
             self._arrived.notify_all()
 
+    def note(self, request, **changes):
+        """Changes a recorded request, for those who wait for that."""
+        with self._arrived:
+            for name, value in changes.items():
+                setattr(request, name, value)
+            self._arrived.notify_all()
+
     def answer(self, request):
         if not request.is_conversation:
             return [say("ok")]
@@ -372,7 +437,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(200, {"input_tokens": 100})
         elif path.endswith("/v1/messages"):
             request.answer = scenario.answer(request)
-            self._answer(request)
+            self._answer(scenario, request)
         else:
             self._send_json(200, {})
 
@@ -391,22 +456,45 @@ class _Handler(BaseHTTPRequestHandler):
         scenario.record(request)
         return scenario, request
 
-    def _answer(self, request):
+    def _answer(self, scenario, request):
         answer = request.answer
         if isinstance(answer, ApiError):
             self._send_json(answer.status, answer.body(), answer.headers)
             return
+        charged = next((block for block in answer if block["type"] == "usage"), usage(100, 20))
+        answer = [block for block in answer if block["type"] != "usage"]
         message = {
             "id": "msg_" + uuid.uuid4().hex[:24], "type": "message", "role": "assistant",
             "model": request.body.get("model", ""), "content": answer, "stop_sequence": None,
             "stop_reason": "tool_use" if any(b["type"] == "tool_use" for b in answer) else "end_turn",
-            "usage": {"input_tokens": 100, "output_tokens": 20, "cache_creation_input_tokens": 0,
-                      "cache_read_input_tokens": 0},
+            "usage": {"input_tokens": charged["input_tokens"], "output_tokens": charged["output_tokens"],
+                      "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0},
         }
         if not request.body.get("stream"):
             self._send_json(200, message)
             return
+        if answer[-1].get("endless"):
+            self._stream_until_closed(scenario, request, message)
+            return
         self._send(200, b"".join(_events(message)), "text/event-stream")
+
+    def _stream_until_closed(self, scenario, request, message):
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        try:
+            for number, event in enumerate(_endless_events(message)):
+                self.wfile.write(event)
+                if number == FIRST_WORDS:
+                    scenario.note(request, streaming=True)
+                readable, _, _ = select.select([self.connection], [], [], STREAM_PACE_S)
+                if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                    break
+        except OSError:
+            pass  # closed with something unread
+        scenario.note(request, closed=True)
 
     def _send_json(self, status, value, headers=None):
         self._send(status, json.dumps(value).encode(), "application/json", headers)
@@ -423,14 +511,28 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
+def _event(name, **fields):
+    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
+
+
+def _head(message):
+    return _event("message_start", message={**message, "content": [], "stop_reason": None,
+                                            "usage": {**message["usage"], "output_tokens": 1}})
+
+
+def _endless_events(message):
+    """A reply of one text block whose end never comes."""
+    yield _head(message)
+    yield _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    text = message["content"][-1]["text"]
+    while True:
+        yield _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text + " "})
+        text = "more"
+
+
 def _events(message):
     """The reply as the API streams it: https://docs.anthropic.com/en/api/messages-streaming."""
-    def event(name, **fields):
-        return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
-
-    usage = message["usage"]
-    head = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
-    yield event("message_start", message=head)
+    yield _head(message)
     for index, block in enumerate(message["content"]):
         empty, deltas = {
             "text": lambda b: ({"type": "text", "text": ""}, [{"type": "text_delta", "text": b["text"]}]),
@@ -440,10 +542,10 @@ def _events(message):
             "tool_use": lambda b: ({**b, "input": {}},
                                    [{"type": "input_json_delta", "partial_json": json.dumps(b["input"])}]),
         }[block["type"]](block)
-        yield event("content_block_start", index=index, content_block=empty)
+        yield _event("content_block_start", index=index, content_block=empty)
         for delta in deltas:
-            yield event("content_block_delta", index=index, delta=delta)
-        yield event("content_block_stop", index=index)
-    yield event("message_delta", delta={"stop_reason": message["stop_reason"], "stop_sequence": None},
-                usage={"output_tokens": usage["output_tokens"]})
-    yield event("message_stop")
+            yield _event("content_block_delta", index=index, delta=delta)
+        yield _event("content_block_stop", index=index)
+    yield _event("message_delta", delta={"stop_reason": message["stop_reason"], "stop_sequence": None},
+                usage={"output_tokens": message["usage"]["output_tokens"]})
+    yield _event("message_stop")
