@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -45,6 +46,15 @@ std::string contents_of(const std::string& path) {
   }
   ::close(file);
   return text;
+}
+
+/// What one read of a file of /proc gives; a short one comes whole.
+std::string_view beginning_of(const std::string& path, std::span<char> buffer) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  const auto size = ::read(file, buffer.data(), buffer.size());
+  ::close(file);
+  return {buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
 std::string folder_of(pid_t pid) {
@@ -111,15 +121,16 @@ std::vector<pid_t> children_of(pid_t pid) {
 }
 
 std::optional<process_facts> facts_of(pid_t pid) {
-  const auto line = contents_of(folder_of(pid) + "/stat");
+  std::array<char, 1024> buffer;  // about 300 bytes are used
+  const auto line = beginning_of(folder_of(pid) + "/stat", buffer);
   // The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
   const auto name_end = line.rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
+  if (name_end == std::string_view::npos) return std::nullopt;
   constexpr std::size_t state_field = 3;
   constexpr std::size_t parent_field = 4;
   constexpr std::size_t start_time_field = 22;
   process_facts facts;
-  std::string_view rest = std::string_view(line).substr(name_end + 1);
+  std::string_view rest = line.substr(name_end + 1);
   for (std::size_t field = state_field; field <= start_time_field; ++field) {
     if (rest.empty()) return std::nullopt;
     rest.remove_prefix(1);
@@ -139,16 +150,20 @@ bool is_alive(const process_identity& process) {
 }
 
 std::vector<process_identity> descendants_of(std::span<const pid_t> roots) {
+  std::multimap<pid_t, process_identity> by_parent;
+  for (const pid_t pid : numbers_in("/proc")) {
+    if (const auto facts = facts_of(pid)) by_parent.emplace(facts->parent, process_identity{pid, facts->start_time});
+  }
   std::vector<process_identity> found;
   std::set<pid_t> seen(roots.begin(), roots.end());
   std::vector<pid_t> open(roots.begin(), roots.end());
   while (!open.empty()) {
-    const pid_t parent = open.back();
+    const auto [begin, end] = by_parent.equal_range(open.back());
     open.pop_back();
-    for (const pid_t pid : children_of(parent)) {
-      if (!seen.insert(pid).second) continue;
-      open.push_back(pid);
-      if (const auto facts = facts_of(pid)) found.push_back({pid, facts->start_time});
+    for (auto child = begin; child != end; ++child) {
+      if (!seen.insert(child->second.pid).second) continue;
+      open.push_back(child->second.pid);
+      found.push_back(child->second);
     }
   }
   return found;

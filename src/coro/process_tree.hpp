@@ -47,7 +47,8 @@ struct process_identity {
 /// True while that very process is there and has not ended.
 bool is_alive(const process_identity& process);
 
-/// All descendants of the processes, without themselves.
+/// All descendants of the processes, without themselves. One pass over all processes of the machine, however many roots
+/// there are: with hundreds of them that is cheaper than to ask for the children of every thread of each.
 std::vector<process_identity> descendants_of(std::span<const pid_t> roots);
 
 /// The environment with which the process was started, `NAME=value` strings each followed by a zero byte. Empty for one

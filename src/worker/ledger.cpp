@@ -228,6 +228,20 @@ std::vector<process_identity> identities_of(const std::vector<pid_t>& pids) {
   return identities;
 }
 
+std::vector<process_identity> children_of(const std::vector<abandoned_ledger>& ledgers) {
+  std::vector<process_identity> children;
+  for (const auto& ledger : ledgers) children.insert(children.end(), ledger.children.begin(), ledger.children.end());
+  return children;
+}
+
+std::vector<process_identity> with_descendants(std::vector<process_identity> processes) {
+  std::vector<pid_t> roots;
+  for (const auto& process : processes) roots.push_back(process.pid);
+  const auto below = coro::descendants_of(roots);
+  processes.insert(processes.end(), below.begin(), below.end());
+  return processes;
+}
+
 /// This process and those above it, whom no mark may make a leftover.
 std::set<pid_t> own_line() {
   std::set<pid_t> line;
@@ -302,19 +316,14 @@ asio::awaitable<std::size_t> end_leftovers(fs::path log_dir, coro::clock& clock)
   const auto ledgers = abandoned_ledgers_in(log_dir);
   if (ledgers.empty()) co_return 0;
 
-  std::vector<process_identity> known;
+  const auto children = children_of(ledgers);
+  const auto known = with_descendants(children);
   std::set<pid_t> ended;
   {
     end_watch interrupted(executor);
-    for (const auto& ledger : ledgers) {
-      for (const auto& child : ledger.children) {
-        const std::vector<pid_t> root{child.pid};
-        const auto below = coro::descendants_of(root);
-        known.push_back(child);
-        known.insert(known.end(), below.begin(), below.end());
-        ended.insert(child.pid);
-        interrupted.add(child, SIGINT);
-      }
+    for (const auto& child : children) {
+      ended.insert(child.pid);
+      interrupted.add(child, SIGINT);
     }
     co_await interrupted.wait(clock, patience_after_interrupt);
   }

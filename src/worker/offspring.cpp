@@ -49,7 +49,8 @@ offspring::offspring(asio::any_io_executor executor, std::string manager_id)
       clock_(executor_),
       manager_id_(std::move(manager_id)),
       signals_(executor_),
-      child_ended_(executor_) {
+      child_ended_(executor_),
+      sweep_over_(executor_) {
   const auto before = coro::children_of(::getpid());
   strangers_.insert(before.begin(), before.end());
   // Pid 1 of a container is also given the orphans of those who entered it.
@@ -60,6 +61,7 @@ offspring::offspring(asio::any_io_executor executor, std::string manager_id)
 
 void offspring::add(pid_t pid, std::uint64_t number, int descriptor) {
   strangers_.erase(pid);  // its number was used again
+  immortal_.erase(pid);
   children_.emplace(pid, child_entry{number, descriptor});
   numbers_.insert(number);
   ++users_;
@@ -96,7 +98,12 @@ asio::awaitable<void> offspring::watch(std::shared_ptr<offspring> self) {
 /// Those that have ended are reaped.
 std::vector<pid_t> offspring::living_orphans() {
   auto found = coro::children_of(::getpid());
-  std::erase_if(found, [this](pid_t pid) { return children_.contains(pid) || strangers_.contains(pid) || reap(pid); });
+  std::erase_if(found, [this](pid_t pid) {
+    if (children_.contains(pid) || strangers_.contains(pid)) return true;
+    const bool is_gone = reap(pid);
+    if (is_gone) immortal_.erase(pid);
+    return is_gone;
+  });
   return found;
 }
 
@@ -108,6 +115,7 @@ bool offspring::belongs_to_living_child(std::string_view marks) const {
 offspring::orphans offspring::left_behind(const std::set<pid_t>& signalled) {
   orphans found;
   for (const pid_t pid : living_orphans()) {
+    if (immortal_.contains(pid)) continue;
     const auto environment = coro::environment_of(pid);
     const auto marks = coro::value_in(environment, child_variable);
     const bool is_ours = marks && number_in(*marks, manager_id_);
@@ -123,19 +131,39 @@ offspring::orphans offspring::left_behind(const std::set<pid_t>& signalled) {
 }
 
 asio::awaitable<void> offspring::sweep() {
-  const auto give_up = clock_.now() + longest_sweep;
+  const auto wanted = ++sweeps_wanted_;
+  while (sweeps_done_ < wanted) {
+    if (std::exchange(is_sweeping_, true)) {
+      co_await sweep_over_.async_wait(coro::as_value);
+      continue;
+    }
+    co_await asio::post(executor_, asio::use_awaitable);  // those that have ended at the same time share one sweep
+    const auto covered = sweeps_wanted_;
+    co_await end_what_is_left();
+    sweeps_done_ = covered;
+    is_sweeping_ = false;
+    sweep_over_.pulse();
+  }
+}
+
+asio::awaitable<void> offspring::end_what_is_left() {
+  const auto deadline = clock_.now() + longest_sweep;
   std::set<pid_t> signalled;
-  for (int pauses = 0; clock_.now() < give_up;) {
+  for (int pauses = 0;;) {
     const auto found = left_behind(signalled);
-    auto until = give_up;
-    if (!found.to_end.empty()) {
+    const bool is_over = clock_.now() >= deadline;
+    auto until = deadline;
+    if (!found.to_end.empty() && !is_over) {
       const auto killed = coro::kill_trees(found.to_end);
-      if (killed.empty()) co_return;  // they belong to another user
       signalled.insert(killed.begin(), killed.end());
-    } else if (found.is_unclear && pauses++ < most_pauses_for_execve) {
-      until = clock_.now() + pause_for_execve;
-    } else {
+    }
+    if (!found.to_end.empty() && (is_over || signalled.empty())) {
+      immortal_.insert(found.to_end.begin(), found.to_end.end());
       co_return;
+    }
+    if (found.to_end.empty()) {
+      if (!found.is_unclear || pauses++ == most_pauses_for_execve) co_return;
+      until = clock_.now() + pause_for_execve;
     }
     co_await coro::wait_until(child_ended_, clock_, until);
   }

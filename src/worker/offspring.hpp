@@ -61,6 +61,7 @@ class offspring final : public std::enable_shared_from_this<offspring> {
   };
 
   static asio::awaitable<void> watch(std::shared_ptr<offspring> self);
+  asio::awaitable<void> end_what_is_left();
   std::vector<pid_t> living_orphans();
   orphans left_behind(const std::set<pid_t>& signalled);
   bool belongs_to_living_child(std::string_view marks) const;
@@ -72,9 +73,14 @@ class offspring final : public std::enable_shared_from_this<offspring> {
   std::map<pid_t, child_entry> children_;
   std::set<std::uint64_t> numbers_;  // of the children
   std::set<pid_t> strangers_;        // children from before: not ours
+  std::set<pid_t> immortal_;         // orphans that could not be ended
   bool spares_unmarked_ = false;     // an orphan without a mark may descend from a stranger
   asio::posix::stream_descriptor signals_;
   coro::event child_ended_;
+  std::uint64_t sweeps_wanted_ = 0;
+  std::uint64_t sweeps_done_ = 0;  // the last wanted one that is done
+  bool is_sweeping_ = false;
+  coro::event sweep_over_;
   std::size_t users_ = 0;
   bool is_watching_ = false;
 };
