@@ -1,5 +1,6 @@
 """The stand-in against the CLI alone: when these fail, the fault is not the server's."""
 import json
+import os
 import subprocess
 
 import pytest
@@ -15,10 +16,16 @@ def uuid(number):
     return f"44444444-1111-4111-8111-{number:012}"
 
 
-def until_file(world, name, **more):
-    """A shell that runs until there is a file of that name, and does not sleep on its own."""
-    loop = f"until test -e {world.project / name}; do read -t 0.1 < <(:); done; echo open"
-    return "TOOL Bash " + json.dumps({"command": loop, **more})
+def tool_behind(gate, **more):
+    """A directive: a shell that runs until `release(gate)`. (Of a `cat` the CLI would open the FIFO itself.)"""
+    os.mkfifo(gate)
+    return "TOOL Bash " + json.dumps({"command": f"read _ < {gate}; echo open", **more})
+
+
+def release(gate):
+    """Waits until the shell runs, and ends it."""
+    with open(gate, "w"):
+        pass
 
 
 def run(world, prompt, *flags):
@@ -111,12 +118,12 @@ def test_a_foreground_loop_runs_until_it_is_interrupted(world):
 
 def test_an_urgent_message_waits_for_a_tool_and_makes_it_deaf_to_interrupts(world):
     with Cli(world) as cli:
-        cli.prompt(until_file(world, "gate"))
+        cli.prompt(tool_behind(world.project / "gate"))
         cli.tool_use()
         cli.until(lambda m: m.get("subtype") == "task_started")
         cli.prompt("SAY urgent", priority="now")
         cli.request("interrupt")
-        (world.project / "gate").touch()
+        release(world.project / "gate")
         first, second = cli.result(), cli.result()
         assert (first["subtype"], first["result"], first["terminal_reason"]) == ("success", "", "aborted_tools")
         assert second["result"] == "urgent"
@@ -124,11 +131,11 @@ def test_an_urgent_message_waits_for_a_tool_and_makes_it_deaf_to_interrupts(worl
 
 def test_a_message_in_the_middle_of_a_tool_is_seen_by_the_model(world):
     with Cli(world) as cli:
-        cli.prompt(until_file(world, "gate"))
+        cli.prompt(tool_behind(world.project / "gate"))
         cli.tool_use()
         cli.prompt("look at x")
         cli.request("set_max_thinking_tokens", max_thinking_tokens=None)  # once this is answered the message is in
-        (world.project / "gate").touch()
+        release(world.project / "gate")
         assert cli.result()["result"] == "tool said: open\nsteered: look at x"
 
 
@@ -143,9 +150,9 @@ def test_structured_output_reaches_the_result(world):
 
 def test_the_end_of_a_background_task_begins_a_turn(world):
     with Cli(world) as cli:
-        cli.prompt(until_file(world, "gate", run_in_background=True) + "\nSAY started\nNOTIFIED heard of it")
+        cli.prompt(tool_behind(world.project / "gate", run_in_background=True) + "\nSAY started\nNOTIFIED heard of it")
         assert cli.result()["result"] == "started"
-        (world.project / "gate").touch()
+        release(world.project / "gate")
         end = cli.result()
         assert end["result"] == "heard of it" and end["origin"]["kind"] == "task-notification"
         assert cli.end() == []

@@ -31,8 +31,9 @@ When the directives are used up and the model got tool results last, it says `to
 its own `steered: <text> | <text>` when the user sent messages meanwhile.
 
 What tests of single features need: a limit that passes is `ERROR 429 {"times": 2, "headers": {"retry-after": 1}}`. A
-tool that runs until something ends it is `TOOL Bash {"command": "tail -f /dev/null"}` (2.1.329 refuses a plain sleep);
-`"run_in_background": true` in it makes it a background task. Structured output is `TOOL StructuredOutput {…}`.
+tool that runs until something ends it is `TOOL Bash {"command": "tail -f /dev/null"}` (2.1.329 refuses a plain sleep),
+one that runs until the test opens a FIFO for writing is `read _ < FIFO`; `"run_in_background": true` in it makes it a
+background task. Structured output is `TOOL StructuredOutput {…}`.
 
 A test that needs more sets `scenario.script` to a function from a `Conversation` to a list of blocks (`say`, `think`,
 `tool`, `stream`, `usage`) or to an `ApiError`. An exception in it is kept in `scenario.failures` and answered with a 400.
