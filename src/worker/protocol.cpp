@@ -242,12 +242,21 @@ child_line read_control_response(const dom::object& object) {
   return answer;
 }
 
+/// A task that ends while its turn still works is told by its update alone (2.1.197).
+bool is_final(const dom::object& task_update) {
+  dom::object patch;
+  if (task_update["patch"].get(patch) != simdjson::SUCCESS) return false;
+  const auto status = text_of(patch, "status");
+  return status == "completed" || status == "failed" || status == "killed" || status == "stopped";
+}
+
 child_line read_system(const dom::object& object) {
   const auto subtype = text_of(object, "subtype");
   if (subtype == "init") return read_init(object);
   if (subtype == "api_retry") return read_retry(object);
   if (subtype == "background_tasks_changed") return read_background_tasks(object);
-  if (subtype == "task_notification") return background_line{std::nullopt, std::string(text_of(object, "task_id"))};
+  const bool has_ended = subtype == "task_notification" || (subtype == "task_updated" && is_final(object));
+  if (has_ended) return background_line{std::nullopt, std::string(text_of(object, "task_id"))};
   return other_line{};
 }
 

@@ -61,7 +61,9 @@ class Arena:
         command = [SERVER]
         if standard:
             command += ["--claude", MOCK_CLAUDE, "--log-dir", str(self.logs)]
-        return McpServer([*command, *flags], home=self.home, cwd=self.cwd, env={MARK: self.mark, **(env or {})})
+        # Cold, so that a worker's process ends with its turn; tests of warm ones say so.
+        settings = {MARK: self.mark, "AWM_KEEP_WARM": "0"}
+        return McpServer([*command, *flags], home=self.home, cwd=self.cwd, env={**settings, **(env or {})})
 
     @contextlib.asynccontextmanager
     async def session(self, *flags: str, **how: Any) -> AsyncIterator[McpServer]:
