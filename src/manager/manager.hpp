@@ -198,6 +198,9 @@ class manager final : private fleet {
   /// All workers of the log folder, those of earlier managers included; the one that changed last comes first.
   asio::awaitable<std::vector<worker_summary>> list();
 
+  /// Those of the selected workers that are on their way.
+  std::vector<worker_summary> at_work(const selection& which) const;
+
   std::list<pending_permission> questions_for_model() const { return broker_.for_model(); }
   std::size_t questions_with_human() const { return broker_.with_human(); }
   outstanding_turns outstanding(const selection& which = {}) const;

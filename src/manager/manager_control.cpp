@@ -90,7 +90,8 @@ asio::awaitable<answer<cancelled_workers>> manager::cancel(std::optional<std::st
       if (worker->is_outstanding()) targets.push_back(id);
     }
   }
-  const auto why = reason.empty() ? std::string("Cancelled by the caller.") : "Cancelled by the caller: " + reason;
+  auto why = reason.empty() ? std::string("Cancelled by the caller") : "Cancelled by the caller: " + reason;
+  if (why.back() != '.') why += '.';
   cancelled_workers result;
   // Those that wait are taken out first: none may start because another one ends.
   for (const auto& id : targets) {

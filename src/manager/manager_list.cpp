@@ -120,6 +120,14 @@ asio::awaitable<std::vector<worker_summary>> manager::list() {
   co_return all;
 }
 
+std::vector<worker_summary> manager::at_work(const selection& which) const {
+  std::vector<worker_summary> found;
+  for (const auto& [id, worker] : workers_) {
+    if (worker->is_outstanding() && which.contains(id)) found.push_back(summarize(*worker));
+  }
+  return found;
+}
+
 worker_summary manager::summarize(const managed_worker& worker) const {
   worker_summary shown;
   shown.worker_id = worker.id;
