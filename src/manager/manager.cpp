@@ -589,12 +589,17 @@ void manager::settle(managed_worker& worker, worker_state state, worker::turn_ou
   finished.outcome.is_on_disk = outcome.is_on_disk;
   if (!outcome.is_on_disk) finished.outcome.result = outcome.result;
   finished.conflicts = conflicts_.conflicts_of(worker.id);
-  join_.add(std::move(finished));
   worker.messages.insert(worker.messages.begin(), outcome.unread_messages.begin(), outcome.unread_messages.end());
+  if (state != worker_state::completed) {
+    for (const auto& message : std::exchange(worker.messages, {})) {
+      finished.outcome.warnings.push_back("A message that was to begin the next turn was not sent: " + message);
+    }
+  }
+  join_.add(std::move(finished));
   if (worker.conversation && worker.conversation->is_idle()) keep_warm(worker);
   worker.enter(state);
   // A wait does not see the gap between the two turns: it wakes when this is over.
-  if (state == worker_state::completed && !worker.messages.empty() && !stopping_) continue_with_messages(worker);
+  if (!worker.messages.empty() && !stopping_) continue_with_messages(worker);
   if (!worker.is_outstanding()) tell_successors(worker);
 }
 

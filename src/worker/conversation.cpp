@@ -541,7 +541,7 @@ void conversation::arm_limits() {
 
 void conversation::wind_down(std::string cap, std::string reason, coro::clock::duration grace) {
   if (!turn_ || !turn_->end_reason.empty()) return;
-  wrap_up(reason);
+  wrap_up("The money for all workers is spent");
   limit_->arm(clock_.now() + grace, [this, cap, reason] { cancel(reason, cap); });
 }
 
