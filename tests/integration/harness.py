@@ -30,6 +30,7 @@ SERVER = str(BIN / "async-worker-manager")
 MOCK_CLAUDE = str(BIN / "mock-claude")
 MARK = "AWM_TEST_MARK"
 LEFTOVER_GUARD = 10.0  # seconds in which what is dying has to be gone
+LONGEST_ANSWER = 40_000  # characters; the client cuts what is much longer
 OLDER, NEWER = "2.1.197", "2.1.329"
 
 
@@ -220,6 +221,19 @@ async def fail(server: McpServer, script: str, **how: Any) -> dict:
     assert done["completed"] == [] and len(done["failed"]) == 1, done
     assert done["failed"][0]["worker_id"] == spawned["worker_id"]
     return done["failed"][0]
+
+
+async def collect(server: McpServer, **arguments: Any) -> dict[str, list[dict]]:
+    """Waits until everything is delivered, in as many answers as it takes."""
+    found: dict[str, list[dict]] = {"completed": [], "failed": [], "cancelled": []}
+    while True:
+        done = await server.call("wait", arguments)
+        assert len(done.text) < LONGEST_ANSWER
+        assert done["pending_permissions"] == [], done
+        for kind, entries in found.items():
+            entries += done.structured.get(kind, [])
+        if "more" not in done.structured:
+            return found
 
 
 async def what_the_worker_got(server: McpServer, **options: Any) -> dict:

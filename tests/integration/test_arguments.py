@@ -4,8 +4,19 @@ import pytest
 from harness import ToolResult, approve, async_test, spawn, transcript
 from mcp_client import ProtocolError
 
-TOOLS = {"spawn_worker", "wait", "resume_worker", "approve_permission"}
+TOOLS = {
+    "spawn_worker",
+    "wait",
+    "resume_worker",
+    "approve_permission",
+    "list_workers",
+    "worker_output",
+    "send_message",
+    "cancel_worker",
+}
+CHANGE_NOTHING = {"wait", "worker_output", "list_workers"}
 WORKER = {"description": "x", "prompt": "MOCK say x"}
+NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 def conforms(value, schema: dict, root: dict, path: str = "result") -> list[str]:
@@ -41,13 +52,15 @@ def conforms(value, schema: dict, root: dict, path: str = "result") -> list[str]
 
 
 @async_test
-async def test_the_four_tools_introduce_themselves(arena):
+async def test_the_tools_introduce_themselves(arena):
     async with arena.session() as server:
         tools = {tool["name"]: tool for tool in await server.list_tools()}
         assert set(tools) == TOOLS
         for tool in tools.values():
             assert 40 < len(tool["description"]) < 2048
             assert tool["inputSchema"]["type"] == "object" and tool["outputSchema"]["type"] == "object"
+        hinted = {name for name, tool in tools.items() if tool["annotations"]["readOnlyHint"]}
+        assert hinted == CHANGE_NOTHING, "clients run these in parallel"
         assert 40 < len(server.info["instructions"]) < 2048
         assert server.info["capabilities"]["tools"] is not None
 
@@ -69,9 +82,33 @@ async def test_results_keep_to_the_published_schema(arena):
         question = done["pending_permissions"][0]
         check("approve_permission", await approve(server, question["request_id"]))
         check("wait", await server.call("wait"))
-        arguments = {"worker_id": spawned["worker_id"], "prompt": "MOCK error 529"}
+        no_retries = {"rate_limit_retries": 0}
+        arguments = {"worker_id": spawned["worker_id"], "prompt": "MOCK error 529", "options": no_retries}
         check("resume_worker", await server.call("resume_worker", arguments))
         assert len(check("wait", await server.call("wait"))["failed"]) == 1
+        ended = {"worker_id": spawned["worker_id"]}
+        check("worker_output", await server.call("worker_output", ended))
+        check("cancel_worker", await server.call("cancel_worker", ended))
+        check("list_workers", await server.call("list_workers"))
+
+
+@async_test
+async def test_the_results_of_tools_that_reach_into_a_running_worker_keep_to_the_schema(arena):
+    async with arena.session() as server:
+        schemas = {tool["name"]: tool["outputSchema"] for tool in await server.list_tools()}
+
+        async def check(name: str, arguments: dict) -> ToolResult:
+            result = await server.call(name, arguments)
+            assert conforms(result.structured, schemas[name], schemas[name]) == []
+            return result
+
+        running = {"worker_id": (await spawn(server, "MOCK hang-tool Bash {}"))["worker_id"]}
+        await check("worker_output", {**running, "block": False})
+        await check("list_workers", {})
+        await check("wait", {"timeout_s": 0})
+        await check("send_message", {**running, "text": "x", "mode": "queue"})
+        await check("cancel_worker", running)
+        assert len((await check("wait", {}))["cancelled"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,7 +137,29 @@ async def test_results_keep_to_the_published_schema(arena):
         ("spawn_worker", {**WORKER, "options": {"allowed_tools": "Bash"}}, ["allowed_tools", "Bash", "array"]),
         ("spawn_worker", {**WORKER, "options": {"cwd": "/no/such/folder"}}, ["cwd", "/no/such/folder"]),
         ("spawn_worker", {**WORKER, "options": {"add_dirs": ["/no/such/folder"]}}, ["add_dirs", "/no/such/folder"]),
-        ("wait", {"timeout": 5}, ["timeout"]),
+        ("wait", {"timeout": 5}, ["timeout", "timeout_s"]),
+        ("wait", {"timeout_s": -1}, ["timeout_s", "-1", "0"]),
+        ("wait", {"mode": "first"}, ["mode", "first", "any", "all"]),
+        ("wait", {"worker_ids": []}, ["worker_ids"]),
+        ("wait", {"worker_ids": "x"}, ["worker_ids", "x", "array"]),
+        ("wait", {"worker_ids": ["nobody"]}, ["worker_id", "nobody", "list_workers"]),
+        ("wait", {"worker_ids": [NOBODY]}, [NOBODY, "list_workers"]),
+        ("list_workers", {"state": "sleeping"}, ["state", "sleeping"]),
+        ("list_workers", {"since": "last tuesday"}, ["since", "last tuesday", "RFC 3339"]),
+        ("worker_output", {}, ["worker_id"]),
+        ("worker_output", {"worker_id": NOBODY}, [NOBODY, "list_workers"]),
+        ("worker_output", {"worker_id": NOBODY, "timeout": 700000}, ["timeout", "700000", "600000"]),
+        ("worker_output", {"worker_id": "../../etc/passwd"}, ["worker_id", "../../etc/passwd"]),
+        ("send_message", {"worker_id": NOBODY}, ["text"]),
+        ("send_message", {"worker_id": NOBODY, "text": "x"}, [NOBODY, "list_workers"]),
+        ("send_message", {"worker_id": NOBODY, "text": "x", "mode": "shout"}, ["mode", "shout", "steer"]),
+        ("cancel_worker", {}, ["worker_id"]),
+        ("cancel_worker", {"worker_id": NOBODY}, [NOBODY, "list_workers"]),
+        ("spawn_worker", {**WORKER, "after": [NOBODY]}, ["after", NOBODY]),
+        ("spawn_worker", {**WORKER, "after": []}, ["after"]),
+        ("spawn_worker", {**WORKER, "after_policy": "never"}, ["after_policy", "never", "always"]),
+        ("spawn_worker", {**WORKER, "options": {"permissions": {"allow": ["Bash("]}}}, ["permissions", "Bash("]),
+        ("spawn_worker", {**WORKER, "options": {"ask": "nobody"}}, ["ask", "nobody", "human"]),
         ("resume_worker", {"prompt": "x"}, ["worker_id"]),
         ("resume_worker", {"worker_id": "x"}, ["prompt"]),
         ("resume_worker", {"worker_id": 7, "prompt": "x"}, ["worker_id", "7"]),
@@ -112,6 +171,9 @@ async def test_results_keep_to_the_published_schema(arena):
         ("approve_permission", {"request_id": "x", "allow": True, "updated_input": "rm"}, ["updated_input", "rm", "object"]),
         ("approve_permission", {"request_id": "x", "allow": True, "reson": "y"}, ["reson", "reason"]),
         ("approve_permission", {"request_id": "nobody asked", "allow": True}, ["nobody asked"]),
+        ("approve_permission", {"request_id": [], "allow": True}, ["request_id"]),
+        ("approve_permission", {"request_id": ["a", "nobody"], "allow": True}, ["\"a\"", "Nothing was answered"]),
+        ("approve_permission", {"request_id": "x", "allow": True, "scope": "ever"}, ["scope", "ever", "once"]),
     ],
 )
 @async_test
@@ -150,7 +212,7 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_it(arena):
 async def test_every_version_of_the_initialize_era_is_spoken(arena, version):
     async with arena.server() as server:
         assert (await server.initialize(version))["protocolVersion"] == version
-        assert len(await server.list_tools()) == 4
+        assert len(await server.list_tools()) == len(TOOLS)
         assert await server.close() == 0
 
 

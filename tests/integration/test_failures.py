@@ -63,7 +63,7 @@ async def test_what_a_worker_said_before_it_crashed_is_in_the_transcript(arena):
 @async_test
 async def test_an_api_error_is_a_failure_although_its_subtype_says_success(arena, code, words, version):
     async with arena.session(env={"MOCK_CLAUDE_VERSION": version}) as server:
-        failed = await fail(server, f"MOCK error {code}")
+        failed = await fail(server, f"MOCK error {code}", rate_limit_retries=0)
         assert words in failed["error_hint"]
         assert len(failed["error_hint"]) > len(words) + 20, "and what to do about it"
         assert failed["returncode"] in (1, None)  # None: the turn was over before the process
@@ -75,7 +75,7 @@ async def test_an_api_error_is_a_failure_although_its_subtype_says_success(arena
 @async_test
 async def test_retries_before_the_failure_do_not_disturb(arena):
     async with arena.session() as server:
-        failed = await fail(server, "MOCK retry 2 529\nMOCK error 529")
+        failed = await fail(server, "MOCK retry 2 529\nMOCK error 529", rate_limit_retries=0)
         assert "529" in failed["error_hint"]
 
 

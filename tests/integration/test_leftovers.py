@@ -33,7 +33,10 @@ async def test_what_a_killed_server_left_behind_is_ended_by_the_next(arena):
     assert len(ledgers(arena)) == 1
     async with arena.session() as server:
         assert all(ends_soon(pid) for pid in left)
-        await finish(server, "MOCK say meanwhile")
+        meanwhile = await spawn(server, "MOCK say meanwhile")
+        done = await server.call("wait")
+        assert [e["worker_id"] for e in done["completed"]] == [meanwhile["worker_id"]]
+        assert [e["state"] for e in done["failed"]] == ["interrupted"] * 2, "and what they left is told"
     assert ledgers(arena) == []
     assert "ended 4 processes" in server.stderr
 

@@ -87,8 +87,8 @@ async def test_an_unknown_worker_is_an_error_and_no_path(arena, worker_id):
 @pytest.mark.parametrize("script", ["MOCK error 529", "MOCK crash", "MOCK kill 9", "MOCK max-turns 1"])
 @async_test
 async def test_a_failed_worker_goes_on_when_resumed(arena, script):
-    async with arena.session() as server:
-        failed = await fail(server, script)
+    async with arena.session("--rate-limit-pause", "1") as server:
+        failed = await fail(server, script, rate_limit_retries=0)
         second = await next_turn(server, failed["worker_id"], "MOCK history")
         assert second["turn"] == 2 and json.loads(second["result_preview"]) == [script]
         record = transcript(second)
