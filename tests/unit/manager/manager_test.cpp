@@ -1,13 +1,8 @@
-#include "manager/manager.hpp"
-
-#include "support/fake_launcher.hpp"
-#include "support/manual_clock.hpp"
-#include "support/run.hpp"
-#include "support/temporary_directory.hpp"
-#include "worker/files.hpp"
+#include "stage.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 
@@ -17,113 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 using test::settle;
-
-constexpr auto session = "11111111-2222-4333-8444-555555555555";
-
-/// A wait that runs beside the test.
-struct pending_wait {
-  bool over = false;
-  bool aborted = false;
-  std::optional<answer<join::loan>> found;
-  std::vector<std::string> reports;
-  asio::cancellation_signal cancel;
-
-  const join_result& result() const { return std::get<join::loan>(found.value()).result; }
-  void settle(bool written) { std::get<join::loan>(found.value()).settle(written); }
-  bool refused() const { return found && std::holds_alternative<refusal>(*found); }
-};
-
-/// A manager with everything around it replaced.
-struct stage {
-  explicit stage(const asio::any_io_executor& on, std::size_t max_workers = 10) : launcher(on), executor(on) {
-    config.claude = "/bin/claude";
-    config.log_dir = directory.path() / "logs";
-    config.max_workers = max_workers;
-    config.cwd = directory.path();
-    config.environment = {{"HOME", directory.path()}, {"PATH", "/bin"}};
-    start();
-  }
-
-  /// A new manager process on the same log folder.
-  void start() { manager.emplace(executor, config, launcher, clock, files); }
-
-  asio::awaitable<answer<accepted_turn>> try_spawn(json options = nullptr) {
-    spawn_request request{"task", "do it", std::nullopt, std::move(options)};
-    auto accepted = co_await manager->spawn(std::move(request));
-    co_await settle();
-    co_return accepted;
-  }
-  asio::awaitable<std::string> spawn() {
-    const auto accepted = co_await try_spawn();
-    co_return std::get<accepted_turn>(accepted).worker_id;
-  }
-  asio::awaitable<answer<accepted_turn>> resume(std::string worker_id, json options = nullptr) {
-    resume_request request{std::move(worker_id), "go on", std::move(options)};
-    auto accepted = co_await manager->resume(std::move(request));
-    co_await settle();
-    co_return accepted;
-  }
-  std::shared_ptr<pending_wait> wait() {
-    auto waiting = std::make_shared<pending_wait>();
-    asio::co_spawn(executor, run_wait(*manager, waiting),
-                   asio::bind_cancellation_slot(waiting->cancel.slot(), asio::detached));
-    return waiting;
-  }
-
-  test::fake_child& child(std::size_t number) { return *launcher.children.at(number); }
-  void begin(std::size_t number) {
-    child(number).answer_initialize();
-    child(number).print({{"type", "system"}, {"subtype", "init"}, {"session_id", session}, {"model", "m"}});
-  }
-  void finish(std::size_t number, const std::string& text = "done") {
-    begin(number);
-    child(number).print_result(text);
-    child(number).exit_with(0);
-  }
-  void ask(std::size_t number, const std::string& id, const std::string& tool = "Bash",
-           json input = {{"command", "ls"}}) {
-    child(number).print({{"type", "control_request"},
-                         {"request_id", id},
-                         {"request", {{"subtype", "can_use_tool"}, {"tool_name", tool}, {"input", std::move(input)}}}});
-  }
-  json on_disk(const std::string& worker_id) {
-    return json::parse(files.read(config.log_dir / ("worker-" + worker_id + ".json")).value_or("null"));
-  }
-
-  test::temporary_directory directory;
-  worker::system_files files;
-  test::manual_clock clock;
-  test::fake_launcher launcher;
-  asio::any_io_executor executor;
-  manager_config config;
-  std::optional<awm::manager::manager> manager;
-
- private:
-  static asio::awaitable<void> run_wait(awm::manager::manager& manager, std::shared_ptr<pending_wait> waiting) {
-    const join::progress report = [waiting](std::size_t finished, const outstanding_turns& turns) {
-      waiting->reports.push_back(std::to_string(finished) + "/" + std::to_string(turns.total()));
-    };
-    try {
-      waiting->found = co_await manager.wait(report);
-    } catch (const std::system_error&) {
-      waiting->aborted = true;
-    }
-    waiting->over = true;
-  }
-};
-
-template <class Body>
-void run(Body body, std::size_t max_workers = 10) {
-  test::run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
-    stage stage(executor, max_workers);
-    co_await body(stage);
-    // Whatever the test left running ends, so that nothing outlives the stage.
-    for (const auto& child : stage.launcher.children) {
-      if (!child->exit()) child->exit_with(0);
-    }
-    co_await settle();
-  });
-}
+using testing::run;
+using testing::session;
+using testing::stage;
 
 TEST(wait, delivers_what_finished_before_it_was_called) {
   run([](stage& stage) -> asio::awaitable<void> {
@@ -301,10 +192,10 @@ TEST(wait, returns_at_once_when_a_permission_is_pending_and_lists_it_until_it_is
     const auto again = stage.wait();
     co_await settle();
     EXPECT_TRUE(again->over);
-    const auto pending = stage.manager->pending_permissions().front();
+    const auto pending = stage.manager->questions_for_model().front();
     EXPECT_EQ(pending.worker_id, id);
-    const auto decided = stage.manager->decide(pending.request_id, {true, "", nullptr});
-    EXPECT_TRUE(std::holds_alternative<pending_permission>(decided));
+    const auto decided = stage.manager->decide({pending.request_id}, {true, "", nullptr});
+    EXPECT_TRUE(std::holds_alternative<testing::answered>(decided));
     EXPECT_EQ(stage.manager->outstanding().awaiting_permission, 0U);
     EXPECT_EQ(stage.child(0).lines().back()["response"]["request_id"], "q1");
     const auto blocked = stage.wait();
@@ -344,7 +235,7 @@ TEST(wait, counts_queued_workers_as_outstanding_and_starts_them_in_order) {
 
 TEST(manager, asks_the_cli_for_its_version_once) {
   run([](stage& stage) -> asio::awaitable<void> {
-    stage.manager->probe_cli();
+    stage.manager->begin();
     co_await stage.spawn();
     co_await stage.spawn();
     EXPECT_EQ(stage.launcher.version_questions, 1);
@@ -484,15 +375,30 @@ TEST(resume, refuses_what_cannot_be_resumed_and_says_why) {
     reasons[running] = "still working";
     reasons["../../etc/passwd"] = "not a worker id";
     reasons[""] = "not a worker id";
-    reasons["00000000-0000-4000-8000-000000000000"] = "cannot be resumed";
+    reasons["00000000-0000-4000-8000-000000000000"] = "There is no worker";
     for (const auto& [id, words] : reasons) {
       const auto resumed = co_await stage.resume(id);
       EXPECT_NE(std::get<refusal>(resumed).reason.find(words), std::string::npos) << std::get<refusal>(resumed).reason;
     }
-    stage.child(0).exit_with(1);  // before it had a session
+    stage.finish(0);
     co_await settle();
-    const auto without_session = co_await stage.resume(running);
-    EXPECT_NE(std::get<refusal>(without_session).reason.find("no session"), std::string::npos);
+  });
+}
+
+TEST(resume, of_a_worker_that_never_had_a_session_begins_with_what_it_was_to_do_then) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.child(0).exit_with(1);
+    co_await settle();
+    const auto resumed = co_await stage.resume(id);
+    EXPECT_TRUE(std::holds_alternative<accepted_turn>(resumed));
+    EXPECT_EQ(stage.argument(1, "--resume"), "");
+    EXPECT_NE(stage.argument(1, "--session-id"), "");
+    stage.begin(1);
+    co_await settle();
+    EXPECT_EQ(stage.prompts(1), std::vector<std::string>{"do it\n\ngo on"});
+    stage.finish(1);
+    co_await settle();
   });
 }
 
@@ -502,12 +408,12 @@ TEST(decide, names_what_is_pending_when_the_id_is_not) {
     stage.begin(0);
     stage.ask(0, "q1");
     co_await settle();
-    const auto pending = stage.manager->pending_permissions().front().request_id;
-    const auto decided = stage.manager->decide("nonsense", {true, "", nullptr});
+    const auto pending = stage.manager->questions_for_model().front().request_id;
+    const auto decided = stage.manager->decide({"nonsense"}, {true, "", nullptr});
     EXPECT_NE(std::get<refusal>(decided).reason.find(pending), std::string::npos);
-    EXPECT_TRUE(std::holds_alternative<pending_permission>(stage.manager->decide(pending, {false, "no", nullptr})));
+    EXPECT_TRUE(std::holds_alternative<testing::answered>(stage.manager->decide({pending}, {false, "no", nullptr})));
     EXPECT_EQ(stage.child(0).lines().back()["response"]["response"]["message"], "no");
-    EXPECT_TRUE(std::holds_alternative<refusal>(stage.manager->decide(pending, {true, "", nullptr})))
+    EXPECT_TRUE(std::holds_alternative<refusal>(stage.manager->decide({pending}, {true, "", nullptr})))
         << "answered once";
   });
 }
@@ -521,12 +427,12 @@ TEST(decide, a_question_is_told_apart_by_worker_although_both_call_it_the_same) 
     stage.ask(0, "same");
     stage.ask(1, "same");
     co_await settle();
-    const auto first = stage.manager->pending_permissions().front();
+    const auto first = stage.manager->questions_for_model().front();
     EXPECT_EQ(first.worker_id, one);
     stage.child(1).print({{"type", "control_cancel_request"}, {"request_id", "same"}});
     co_await settle();
-    EXPECT_EQ(stage.manager->pending_permissions().size(), 1U);
-    EXPECT_EQ(stage.manager->pending_permissions().front().request_id, first.request_id);
+    EXPECT_EQ(stage.manager->questions_for_model().size(), 1U);
+    EXPECT_EQ(stage.manager->questions_for_model().front().request_id, first.request_id);
   });
 }
 
@@ -536,10 +442,10 @@ TEST(decide, answers_to_a_users_question_go_beside_the_questions_and_are_needed)
     stage.begin(0);
     stage.ask(0, "q1", "AskUserQuestion", {{"questions", json::array({"Which?"})}});
     co_await settle();
-    const auto id = stage.manager->pending_permissions().front().request_id;
-    const auto empty = stage.manager->decide(id, {true, "", nullptr});
+    const auto id = stage.manager->questions_for_model().front().request_id;
+    const auto empty = stage.manager->decide({id}, {true, "", nullptr});
     EXPECT_NE(std::get<refusal>(empty).reason.find("answers"), std::string::npos);
-    stage.manager->decide(id, {true, "", {{"answers", {{"Which?", "this"}}}}});
+    stage.manager->decide({id}, {true, "", {{"answers", {{"Which?", "this"}}}}});
     EXPECT_EQ(stage.child(0).lines().back()["response"]["response"]["updatedInput"],
               json::parse(R"({"questions":["Which?"],"answers":{"Which?":"this"}})"));
   });
@@ -552,11 +458,11 @@ TEST(decide, an_unchanged_plan_does_not_travel_back_and_other_input_does) {
     stage.ask(0, "q1", "ExitPlanMode", {{"plan", "p"}});
     stage.ask(0, "q2", "Bash", {{"command", "ls"}});
     co_await settle();
-    const auto pending = stage.manager->pending_permissions();
-    stage.manager->decide(pending.front().request_id, {true, "", nullptr});
+    const auto pending = stage.manager->questions_for_model();
+    stage.manager->decide({pending.front().request_id}, {true, "", nullptr});
     EXPECT_EQ(stage.child(0).lines().back()["response"]["response"]["updatedInput"], json::object());
     EXPECT_EQ(stage.manager->outstanding().awaiting_permission, 1U);
-    stage.manager->decide(pending.back().request_id, {true, "", nullptr});
+    stage.manager->decide({pending.back().request_id}, {true, "", nullptr});
     EXPECT_EQ(stage.child(0).lines().back()["response"]["response"]["updatedInput"],
               json::parse(R"({"command":"ls"})"));
     EXPECT_EQ(stage.manager->outstanding().running, 1U);

@@ -1,9 +1,6 @@
-#include "worker/turn.hpp"
+// How a child is started, listened to and let go.
 
-#include "support/fake_launcher.hpp"
-#include "support/manual_clock.hpp"
-#include "support/run.hpp"
-#include "support/temporary_directory.hpp"
+#include "conversation_stage.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,82 +12,14 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 using test::settle;
+using testing::question;
+using testing::run;
+using testing::stage;
 
-class recorder final : public turn_observer {
- public:
-  void permission_asked(const permission_line& question) override { asked.push_back(question); }
-  void permission_withdrawn(const std::string& request_id) override { withdrawn.push_back(request_id); }
-  void turn_ended(const turn_outcome& ended) override {
-    ++endings;
-    outcome = ended;
-  }
-
-  std::vector<permission_line> asked;
-  std::vector<std::string> withdrawn;
-  int endings = 0;
-  turn_outcome outcome;
-};
-
-/// A turn with a fake child, and everything around it.
-struct stage {
-  explicit stage(const asio::any_io_executor& executor) : launcher(executor), executor_(executor) {
-    transcript_record record;
-    record.worker_id = "w1";
-    record.turns.push_back({{"prompt", "do it"}});
-    transcript.emplace(files, directory.path(), std::move(record));
-    request.prompt = "do it";
-    request.prompt_id = "p1";
-    request.launch.program = "/bin/claude";
-  }
-
-  /// Starts the turn and lets it run until it waits for its child.
-  asio::awaitable<void> start() {
-    running.emplace(request, launcher, clock, buffers, *transcript, observer);
-    const auto run = [](turn& started, bool& done) -> asio::awaitable<void> {
-      co_await started.run();
-      done = true;
-    };
-    asio::co_spawn(executor_, run(*running, over), asio::detached);
-    co_await settle();
-  }
-
-  test::fake_child& child() { return *launcher.children.at(0); }
-
-  json on_disk() { return json::parse(files.read(transcript->path()).value()); }
-
-  test::temporary_directory directory;
-  system_files files;
-  test::manual_clock clock;
-  test::fake_launcher launcher;
-  worker::reading buffers;
-  recorder observer;
-  turn_request request;
-  std::optional<worker::transcript> transcript;
-  std::optional<turn> running;
-  bool over = false;
-
- private:
-  asio::any_io_executor executor_;
-};
-
-template <class Body>
-void run(Body body) {
-  test::run([&body](asio::any_io_executor executor) -> asio::awaitable<void> {
-    stage stage(executor);
-    co_await body(stage);
-  });
-}
-
-json question(const std::string& id, const std::string& tool = "Bash") {
-  return {{"type", "control_request"},
-          {"request_id", id},
-          {"request", {{"subtype", "can_use_tool"}, {"tool_name", tool}, {"input", {{"command", "ls"}}}}}};
-}
-
-TEST(turn, the_prompt_follows_the_answer_to_initialize_and_stdin_stays_open_until_the_result) {
+TEST(conversation, the_prompt_follows_the_answer_to_initialize_and_stdin_stays_open_until_the_result) {
   run([](stage& stage) -> asio::awaitable<void> {
-    stage.request.initialize = {{"systemPrompt", json::array({"be brief"})}};
-    stage.request.literal_prompts = true;
+    stage.plan.initialize = {{"systemPrompt", json::array({"be brief"})}};
+    stage.plan.literal_prompts = true;
     co_await stage.start();
     EXPECT_EQ(stage.child().lines().size(), 1U);
     EXPECT_EQ(stage.child().lines()[0]["request"]["systemPrompt"][0], "be brief");
@@ -115,7 +44,7 @@ TEST(turn, the_prompt_follows_the_answer_to_initialize_and_stdin_stays_open_unti
   });
 }
 
-TEST(turn, the_transcript_is_complete_when_the_observer_hears_of_the_end) {
+TEST(conversation, the_transcript_is_complete_when_the_observer_hears_of_the_end) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     EXPECT_EQ(stage.on_disk()["state"], "running");
@@ -141,7 +70,7 @@ TEST(turn, the_transcript_is_complete_when_the_observer_hears_of_the_end) {
   });
 }
 
-TEST(turn, a_cost_that_the_cli_states_for_this_result_counts_before_the_total) {
+TEST(conversation, a_cost_that_the_cli_states_for_this_result_counts_before_the_total) {
   run([](stage& stage) -> asio::awaitable<void> {
     stage.transcript->record().total_cost_usd = 1;
     co_await stage.start();
@@ -157,7 +86,7 @@ TEST(turn, a_cost_that_the_cli_states_for_this_result_counts_before_the_total) {
   });
 }
 
-TEST(turn, an_error_result_is_told_with_the_exit_status_and_a_hint) {
+TEST(conversation, an_error_result_is_told_with_the_exit_status_and_a_hint) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -177,7 +106,7 @@ TEST(turn, an_error_result_is_told_with_the_exit_status_and_a_hint) {
   });
 }
 
-TEST(turn, an_exit_without_a_result_is_a_failure_that_quotes_stderr) {
+TEST(conversation, an_exit_without_a_result_is_a_failure_that_quotes_stderr) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().stderr_text = "noise\nerror: unknown option '--x'\n";
@@ -189,7 +118,7 @@ TEST(turn, an_exit_without_a_result_is_a_failure_that_quotes_stderr) {
   });
 }
 
-TEST(turn, a_child_that_was_killed_is_a_failure_that_names_the_signal) {
+TEST(conversation, a_child_that_was_killed_is_a_failure_that_names_the_signal) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -201,7 +130,7 @@ TEST(turn, a_child_that_was_killed_is_a_failure_that_names_the_signal) {
   });
 }
 
-TEST(turn, a_program_that_does_not_start_is_a_failure_without_returncode) {
+TEST(conversation, a_program_that_does_not_start_is_a_failure_without_returncode) {
   run([](stage& stage) -> asio::awaitable<void> {
     stage.launcher.failure = std::make_error_code(std::errc::no_such_file_or_directory);
     co_await stage.start();
@@ -212,7 +141,7 @@ TEST(turn, a_program_that_does_not_start_is_a_failure_without_returncode) {
   });
 }
 
-TEST(turn, a_grandchild_that_holds_the_pipe_hangs_nothing) {
+TEST(conversation, a_grandchild_that_holds_the_pipe_hangs_nothing) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -225,7 +154,7 @@ TEST(turn, a_grandchild_that_holds_the_pipe_hangs_nothing) {
   });
 }
 
-TEST(turn, an_output_that_ends_before_the_child_does_lets_the_child_go) {
+TEST(conversation, an_output_that_ends_before_the_child_does_lets_the_child_go) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -240,7 +169,7 @@ TEST(turn, an_output_that_ends_before_the_child_does_lets_the_child_go) {
   });
 }
 
-TEST(turn, a_child_that_does_not_go_is_interrupted_and_then_killed) {
+TEST(conversation, a_child_that_does_not_go_is_interrupted_and_then_killed) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -258,7 +187,7 @@ TEST(turn, a_child_that_does_not_go_is_interrupted_and_then_killed) {
   });
 }
 
-TEST(turn, a_child_that_never_answers_initialize_is_ended) {
+TEST(conversation, a_child_that_never_answers_initialize_is_ended) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.clock.advance(180s);
@@ -271,9 +200,9 @@ TEST(turn, a_child_that_never_answers_initialize_is_ended) {
   });
 }
 
-TEST(turn, an_agent_that_the_cli_does_not_list_gets_no_prompt) {
+TEST(conversation, an_agent_that_the_cli_does_not_list_gets_no_prompt) {
   run([](stage& stage) -> asio::awaitable<void> {
-    stage.request.expectations.agent = "myplug:bar";
+    stage.plan.expectations.agent = "myplug:bar";
     co_await stage.start();
     stage.child().answer_initialize({{"agents", json::array({{{"name", "Explore"}}})}});
     co_await settle();
@@ -286,10 +215,10 @@ TEST(turn, an_agent_that_the_cli_does_not_list_gets_no_prompt) {
   });
 }
 
-TEST(turn, what_the_cli_says_of_itself_otherwise_than_expected_is_a_warning) {
+TEST(conversation, what_the_cli_says_of_itself_otherwise_than_expected_is_a_warning) {
   run([](stage& stage) -> asio::awaitable<void> {
-    stage.request.expectations.permission_mode = "plan";
-    stage.request.expectations.tools = {"Bahs"};
+    stage.plan.expectations.permission_mode = "plan";
+    stage.plan.expectations.tools = {"Bahs"};
     co_await stage.start();
     stage.child().answer_initialize();
     stage.child().print({{"type", "system"},
@@ -306,7 +235,7 @@ TEST(turn, what_the_cli_says_of_itself_otherwise_than_expected_is_a_warning) {
   });
 }
 
-TEST(turn, a_question_is_passed_on_and_answered_once) {
+TEST(conversation, a_question_is_passed_on_and_answered_once) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -328,7 +257,7 @@ TEST(turn, a_question_is_passed_on_and_answered_once) {
   });
 }
 
-TEST(turn, a_question_that_is_withdrawn_or_outlived_by_its_child_is_taken_back) {
+TEST(conversation, a_question_that_is_withdrawn_or_outlived_by_its_child_is_taken_back) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -346,7 +275,7 @@ TEST(turn, a_question_that_is_withdrawn_or_outlived_by_its_child_is_taken_back) 
   });
 }
 
-TEST(turn, a_question_that_nobody_serves_here_is_answered_with_an_error) {
+TEST(conversation, a_question_that_nobody_serves_here_is_answered_with_an_error) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -360,7 +289,7 @@ TEST(turn, a_question_that_nobody_serves_here_is_answered_with_an_error) {
   });
 }
 
-TEST(turn, broken_lines_are_counted_and_named_and_end_nothing) {
+TEST(conversation, broken_lines_are_counted_and_named_and_end_nothing) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -375,7 +304,7 @@ TEST(turn, broken_lines_are_counted_and_named_and_end_nothing) {
   });
 }
 
-TEST(turn, a_refused_key_is_not_tried_for_three_minutes) {
+TEST(conversation, a_refused_key_is_not_tried_for_three_minutes) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -397,7 +326,7 @@ TEST(turn, a_refused_key_is_not_tried_for_three_minutes) {
   });
 }
 
-TEST(turn, a_question_that_is_asked_twice_is_one_question) {
+TEST(conversation, a_question_that_is_asked_twice_is_one_question) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();
@@ -411,7 +340,7 @@ TEST(turn, a_question_that_is_asked_twice_is_one_question) {
   });
 }
 
-TEST(turn, a_result_or_question_that_cannot_be_read_fails_the_turn_and_does_not_hang_it) {
+TEST(conversation, a_result_or_question_that_cannot_be_read_fails_the_turn_and_does_not_hang_it) {
   for (const std::string line :
        {R"({"type":"result","is_error":false,"result":"\x"})", R"({"type":"control_request","request":[[[}})"}) {
     run([&line](stage& stage) -> asio::awaitable<void> {
@@ -428,7 +357,7 @@ TEST(turn, a_result_or_question_that_cannot_be_read_fails_the_turn_and_does_not_
   }
 }
 
-TEST(turn, what_is_thrown_in_it_fails_it_and_goes_no_further) {
+TEST(conversation, what_is_thrown_in_it_fails_it_and_goes_no_further) {
   run([](stage& stage) -> asio::awaitable<void> {
     stage.transcript->record().turns = 5;  // as no transcript that was loaded can have it
     co_await stage.start();
@@ -436,7 +365,7 @@ TEST(turn, what_is_thrown_in_it_fails_it_and_goes_no_further) {
   });
 }
 
-TEST(turn, stopping_puts_the_transcript_in_order_at_once) {
+TEST(conversation, stopping_puts_the_transcript_in_order_at_once) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
     stage.child().answer_initialize();

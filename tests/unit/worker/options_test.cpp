@@ -25,7 +25,11 @@ const json all_options = json::parse(R"({
   "model": "opus", "system": "You are terse.", "temperature": 0.5, "top_p": 0.9, "top_k": 40, "max_tokens": 1000,
   "thinking": 2048, "cwd": "/work", "add_dirs": ["/data"], "allowed_tools": ["Read"], "disallowed_tools": ["Bash"],
   "permission_mode": "acceptEdits", "max_turns": 3, "max_budget_usd": 0.25, "effort": "low", "fallback_model": "haiku",
-  "mcp": {"db": {"command": "db"}}, "env": {"A": "1"}})");
+  "mcp": {"db": {"command": "db"}}, "env": {"A": "1"}, "timeout_s": 60.5, "json_schema": {"type": "object"},
+  "isolation": "worktree", "background": true, "ask": "human", "permissions": {"allow": ["Read"], "deny": ["Bash"]
+}
+, "rate_limit_retries" : 0
+})");
 
 TEST(options, go_through_json_and_back_whole) {
   ASSERT_TRUE(valid(options_schema(), all_options));
@@ -73,6 +77,15 @@ TEST(options, are_limited_by_the_schema) {
       {R"({"permission_mode": "yolo"})", false},
       {R"({"mcp": "none"})", true},
       {R"({"mcp": "all"})", false},
+      {R"({"timeout_s": 0})", false},
+      {R"({"timeout_s": 0.5})", true},
+      {R"({"isolation": "none"})", true},
+      {R"({"isolation": "container"})", false},
+      {R"({"ask": "auto"})", true},
+      {R"({"ask": "dog"})", false},
+      {R"({"permissions": {"ask": ["Bash"]}})", true},
+      {R"({"permissions": {"maybe": ["Bash"]}})", false},
+      {R"({"rate_limit_retries": -1})", false},
       {R"({"mcp": {"a": {"url": "http://x"}}})", true},
       {R"({"mcp": {"a": "x"}})", false},
       {R"({"env": {"A": 1}})", false},
