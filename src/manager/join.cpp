@@ -21,6 +21,7 @@ join::join(asio::any_io_executor executor, coro::clock& clock, hooks told)
     : clock_(clock), hooks_(std::move(told)), changed_(std::move(executor)) {}
 
 void join::add(finished_turn turn) {
+  here_.insert(turn.worker_id);
   undelivered_.push_back(std::move(turn));
   changed();
 }
@@ -85,6 +86,7 @@ std::vector<finished_turn> join::take(const selection& workers) {
       ++turn;
       continue;
     }
+    here_.erase(here_.find(turn->worker_id));
     taken.push_back(std::move(*turn));
     turn = undelivered_.erase(turn);
   }
@@ -131,6 +133,7 @@ void join::lend(loan& taken, const waiter* taker) {
 
 void join::take_back(std::vector<finished_turn> turns) {
   for (const auto& turn : turns) {
+    here_.insert(turn.worker_id);
     for (auto& other : waiters_) std::erase(other.delivered_elsewhere, turn.worker_id);
   }
   undelivered_.insert(undelivered_.begin(), std::make_move_iterator(turns.begin()),

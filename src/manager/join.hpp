@@ -140,6 +140,7 @@ class join {
   coro::event changed_;
   std::list<finished_turn> undelivered_;
   std::multiset<std::string, std::less<>> lent_;  // workers whose turns are on loan
+  std::multiset<std::string, std::less<>> here_;  // those of `undelivered_`
   waiters waiters_;
   std::size_t waits_begun_ = 0;
 };

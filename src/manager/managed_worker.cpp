@@ -20,6 +20,7 @@ void managed_worker::enter(worker_state state) {
 
 void managed_worker::adopt_state(worker_state state) {
   state_ = state;
+  is_adopted = true;
 }
 
 void managed_worker::child_started() {
@@ -74,8 +75,8 @@ void managed_worker::message_settled(const std::string& message_id, worker::mess
   fleet_.activity_changed(*this);
 }
 
-asio::awaitable<void> managed_worker::before_report(worker::turn_outcome& outcome) {
-  return fleet_.before_report(*this, outcome);
+asio::awaitable<void> managed_worker::before_report() {
+  return fleet_.before_report(*this);
 }
 
 void managed_worker::turn_ended(const worker::turn_outcome& outcome) {

@@ -40,7 +40,7 @@ class fleet {
   virtual void rate_limited(coro::clock::duration wait, std::int64_t until) = 0;
   virtual void file_written(managed_worker& worker, const std::string& path) = 0;
   virtual void cost_changed(managed_worker& worker) = 0;
-  virtual asio::awaitable<void> before_report(managed_worker& worker, worker::turn_outcome& outcome) = 0;
+  virtual asio::awaitable<void> before_report(managed_worker& worker) = 0;
   virtual void turn_ended(managed_worker& worker, const worker::turn_outcome& outcome) = 0;
 };
 
@@ -68,6 +68,8 @@ class managed_worker final : public worker::conversation_observer {
   void enter(worker_state state);
   /// The state in which an earlier manager left it: no news to anybody.
   void adopt_state(worker_state state);
+  /// An earlier manager, or another one, began it.
+  bool is_adopted = false;
 
   /// Loaded while a turn is accepted or runs.
   std::unique_ptr<worker::transcript> transcript;
@@ -83,6 +85,8 @@ class managed_worker final : public worker::conversation_observer {
   std::size_t slots = 0;
   /// `next` has its slot, and waits for the child before it to be gone.
   bool is_due = false;
+  /// A turn of it is being accepted.
+  bool is_being_resumed = false;
   /// Until when the child stays; armed while it is warm.
   std::unique_ptr<coro::timer> warmth;
 
@@ -133,7 +137,7 @@ class managed_worker final : public worker::conversation_observer {
   void cost_so_far(double cost) override;
   void rate_limited(coro::clock::duration wait, std::int64_t until) override;
   void message_settled(const std::string& message_id, worker::message_fate fate) override;
-  asio::awaitable<void> before_report(worker::turn_outcome& outcome) override;
+  asio::awaitable<void> before_report() override;
   void turn_ended(const worker::turn_outcome& outcome) override;
 
  private:

@@ -145,7 +145,7 @@ asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
   record.agent_type = request.agent_type;
   record.options = request.options.is_null() ? json::object() : request.options;
   worker.transcript = std::make_unique<worker::transcript>(files_, config_.log_dir, std::move(record));
-  const auto no_predecessor = co_await put_after(worker, request);
+  const auto no_predecessor = put_after(worker, request);
   if (no_predecessor) co_return *no_predecessor;
   const auto no_worktree = co_await isolate(worker);
   if (no_worktree) co_return *no_worktree;
@@ -155,6 +155,7 @@ asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
   auto accepted = accept(worker, std::move(request.prompt), std::move(launch));
   if (std::holds_alternative<accepted_turn>(accepted)) {
     workers_.emplace(worker.id, std::move(made));
+    await_predecessors(worker);
     enqueue(worker);
     std::get<accepted_turn>(accepted).queued = worker.next.has_value();
   } else if (worker.worktree) {
@@ -164,20 +165,14 @@ asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
 }
 
 /// Notes whom the worker comes after.
-asio::awaitable<std::optional<refusal>> manager::put_after(managed_worker& worker, const spawn_request& request) {
+std::optional<refusal> manager::put_after(managed_worker& worker, const spawn_request& request) {
   for (const auto& id : request.after) {
-    const auto unknown = co_await unknown_worker(id);
-    if (unknown) co_return refusal{"after: " + unknown->reason};
+    if (const auto unknown = unknown_worker(id)) return refusal{"after: " + unknown->reason};
+    if (const auto elsewhere = runs_elsewhere(*workers_.at(id))) return refusal{"after: " + elsewhere->reason};
     worker.comes_after.push_back(id);
   }
   worker.starts_in_any_case = request.after_in_any_case;
-  for (const auto& id : request.after) {
-    auto& predecessor = *workers_.at(id);
-    if (!predecessor.is_outstanding()) continue;
-    worker.waits_for.insert(id);
-    predecessor.awaited_by.push_back(worker.id);
-  }
-  co_return std::nullopt;
+  return std::nullopt;
 }
 
 /// Gives the worker its own worktree where its options ask for one.
@@ -207,8 +202,7 @@ asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
   const announced_turn announced(*this);
   const auto problem = co_await cannot_start();
   if (problem) co_return *problem;
-  const auto unknown = co_await unknown_worker(request.worker_id);
-  if (unknown) co_return *unknown;
+  if (const auto unknown = unknown_worker(request.worker_id)) co_return *unknown;
   auto found = find_idle(request.worker_id);
   if (auto* const refused = std::get_if<refusal>(&found)) co_return *refused;
   auto& worker = *std::get<managed_worker*>(found);
@@ -220,7 +214,9 @@ asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
     co_return refusal{worker.transcript_path + ": the options in it are damaged: " + damaged.what()};
   }
   const auto before = std::exchange(record.options, std::move(wanted));
+  worker.is_being_resumed = true;
   const auto no_worktree = co_await isolate(worker);
+  worker.is_being_resumed = false;
   worker::launch_request launch;
   launch.session_id = record.session_id;
   launch.session_cwd = record.cwd;
@@ -249,7 +245,8 @@ asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
 /// A worker that has nothing to do, owned and with its transcript in memory.
 answer<managed_worker*> manager::find_idle(const std::string& worker_id) {
   auto& worker = *workers_.at(worker_id);
-  if (worker.is_outstanding()) {
+  if (const auto elsewhere = runs_elsewhere(worker)) return *elsewhere;
+  if (worker.is_outstanding() || worker.is_being_resumed) {
     return refusal{"Worker " + worker_id + " (" + worker.description + ") is still working on its last prompt (" +
                    std::string(to_string(worker.state())) + "); wait for it first, or reach it now with send_message."};
   }
@@ -280,7 +277,7 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   auto& next = std::get<planned_turn>(planned);
   record.cwd = next.child.launch.working_directory;
   record.session_id = launch.session_id;
-  record.state = queue_.has_free_slot() && !worker.conversation && worker.waits_for.empty() ? "running" : "queued";
+  record.state = queue_.has_free_slot() && !worker.conversation && worker.comes_after.empty() ? "running" : "queued";
   record.error.reset();
   record.turns.push_back({{"prompt", std::move(prompt)}, {"state", record.state}});
   if (worker.worktree) warnings.insert(warnings.end(), worker.worktree->notes.begin(), worker.worktree->notes.end());
@@ -298,6 +295,7 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   worker.turns = record.turns.size();
   if (worker.written.files().empty()) worker.written = written_files(record.cwd);
   worker.next = std::move(next);
+  worker.is_adopted = false;
   // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
   queue_.reopen();
   return accepted_turn{worker.id, false, worker.transcript_path, std::move(warnings)};
@@ -374,6 +372,15 @@ std::optional<worker::option_error> manager::set_policy(managed_worker& worker, 
   }
   worker.policy.rules = std::move(std::get<permission_rules>(parsed));
   return std::nullopt;
+}
+
+/// A cycle is impossible: whoever is named has been there before.
+void manager::await_predecessors(managed_worker& worker) {
+  for (const auto& id : worker.comes_after) {
+    auto& predecessor = *workers_.at(id);
+    if (!predecessor.is_outstanding() || !worker.waits_for.insert(id).second) continue;
+    predecessor.awaited_by.push_back(worker.id);
+  }
 }
 
 void manager::enqueue(managed_worker& worker) {
@@ -501,7 +508,7 @@ void manager::child_started(managed_worker&) {
   queue_.started();
 }
 
-asio::awaitable<void> manager::before_report(managed_worker& worker, worker::turn_outcome&) {
+asio::awaitable<void> manager::before_report(managed_worker& worker) {
   if (!worker.worktree || stopping_) co_return;
   worker::git_program git{config_.git, config_.environment};
   const auto state = co_await worker::settle_worktree(launcher_, clock_, files_, std::move(git), *worker.worktree);
@@ -532,11 +539,19 @@ void manager::turn_ended(managed_worker& worker, const worker::turn_outcome& out
          outcome);
 }
 
+/// Many workers meet the same limit at the same time; that is one refusal.
+void manager::pause_after_refusal() {
+  if (clock_.now() >= pause_end_) ++refusals_in_a_row_;
+  const auto pause = config_.rate_limit_pause * (1 << std::clamp(refusals_in_a_row_ - 1, 0, most_doublings));
+  pause_end_ = clock_.now() + pause;
+  rate_limited(pause, 0);
+}
+
 /// Takes a turn up again that failed because the API was busy; returns whether it does.
 bool manager::retries(managed_worker& worker, const worker::turn_outcome& outcome) {
   const bool is_limit = outcome.failure == worker::failure_kind::rate_limit;
   if (!is_limit && outcome.failure != worker::failure_kind::overloaded) return false;
-  rate_limited(config_.rate_limit_pause * (1 << std::min<std::size_t>(refusals_in_a_row_++, most_doublings)), 0);
+  pause_after_refusal();
   auto& turn = *worker.current;
   if (turn.retries_left <= 0 || stopping_ || !worker.is_on_disk) return false;
   auto& record = worker.transcript->record();
@@ -587,7 +602,10 @@ void manager::settle(managed_worker& worker, worker_state state, worker::turn_ou
 void manager::settle_unstarted(managed_worker& worker, worker_state state, std::string reason) {
   queue_.remove(worker.id);
   worker.next.reset();
-  worker.is_due = false;
+  if (std::exchange(worker.is_due, false)) {
+    queue_.started();
+    free_slot(worker);
+  }
   worker.held_by.clear();
   auto& record = worker.transcript->record();
   record.state = to_string(state);
@@ -770,7 +788,8 @@ outstanding_turns manager::outstanding(const selection& which) const {
   }
   outstanding_turns some;
   for (const auto& id : which.workers()) {
-    if (const auto found = workers_.find(id); found != workers_.end()) some.count(found->second->state(), 1);
+    const auto found = workers_.find(id);
+    if (found != workers_.end() && !runs_elsewhere(*found->second)) some.count(found->second->state(), 1);
   }
   return some;
 }
@@ -778,8 +797,8 @@ outstanding_turns manager::outstanding(const selection& which) const {
 asio::awaitable<answer<join::loan>> manager::wait(wait_request request, join::progress report) {
   co_await recover();
   for (const auto& id : request.workers.workers()) {
-    const auto unknown = co_await unknown_worker(id);
-    if (unknown) co_return *unknown;
+    if (const auto unknown = unknown_worker(id)) co_return *unknown;
+    if (const auto elsewhere = runs_elsewhere(*workers_.at(id))) co_return *elsewhere;
   }
   if (!join_.has_anything(request.workers)) {
     co_return refusal{

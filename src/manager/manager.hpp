@@ -198,6 +198,9 @@ class manager final : private fleet {
   /// All workers of the log folder, those of earlier managers included; the one that changed last comes first.
   asio::awaitable<std::vector<worker_summary>> list();
 
+  /// Those of the selected workers that are on their way.
+  std::vector<worker_summary> at_work(const selection& which) const;
+
   std::list<pending_permission> questions_for_model() const { return broker_.for_model(); }
   std::size_t questions_with_human() const { return broker_.with_human(); }
   outstanding_turns outstanding(const selection& which = {}) const;
@@ -232,7 +235,7 @@ class manager final : private fleet {
   asio::awaitable<std::optional<refusal>> cannot_start();
   std::unique_ptr<managed_worker> make_worker(const std::string& worker_id, std::string description);
   asio::awaitable<std::optional<refusal>> isolate(managed_worker& worker);
-  asio::awaitable<std::optional<refusal>> put_after(managed_worker& worker, const spawn_request& request);
+  std::optional<refusal> put_after(managed_worker& worker, const spawn_request& request);
   answer<managed_worker*> find_idle(const std::string& worker_id);
   std::optional<refusal> load(managed_worker& worker);
   answer<accepted_turn> accept(managed_worker& worker, std::string prompt, worker::launch_request launch);
@@ -240,6 +243,7 @@ class manager final : private fleet {
                             std::vector<std::string>& warnings);
   std::optional<worker::option_error> set_policy(managed_worker& worker, const worker::options& wanted,
                                                  const std::string& cwd);
+  void await_predecessors(managed_worker& worker);
   void enqueue(managed_worker& worker);
   bool take_from_predecessors(managed_worker& worker);
   void start(managed_worker& worker);
@@ -251,6 +255,7 @@ class manager final : private fleet {
   void release_if_done(managed_worker& worker);
 
   // The way of a result.
+  void pause_after_refusal();
   bool retries(managed_worker& worker, const worker::turn_outcome& outcome);
   void settle(managed_worker& worker, worker_state state, worker::turn_outcome outcome);
   void settle_unstarted(managed_worker& worker, worker_state state, std::string reason);
@@ -271,13 +276,14 @@ class manager final : private fleet {
   void rate_limited(coro::clock::duration wait, std::int64_t until) override;
   void file_written(managed_worker& worker, const std::string& path) override;
   void cost_changed(managed_worker& worker) override;
-  asio::awaitable<void> before_report(managed_worker& worker, worker::turn_outcome& outcome) override;
+  asio::awaitable<void> before_report(managed_worker& worker) override;
   void turn_ended(managed_worker& worker, const worker::turn_outcome& outcome) override;
 
   void answer_question(const pending_permission& question, const permission_answer& answer);
   bool must_interrupt() const;
   void note_delivered(const std::vector<finished_turn>& turns, bool delivered);
-  asio::awaitable<std::optional<refusal>> unknown_worker(const std::string& worker_id);
+  std::optional<refusal> unknown_worker(const std::string& worker_id);
+  std::optional<refusal> runs_elsewhere(const managed_worker& worker) const;
   worker_summary summarize(const managed_worker& worker) const;
   nlohmann::json status() const;
 
@@ -312,7 +318,8 @@ class manager final : private fleet {
   double spent_usd_ = 0;
   bool budget_is_spent_ = false;
   std::chrono::system_clock::time_point rate_limit_end_{};
-  std::size_t refusals_in_a_row_ = 0;
+  int refusals_in_a_row_ = 0;
+  coro::clock::time_point pause_end_{};  // of the last refusal that did not say when it ends
   std::string session_id_;
   workers workers_;
   coro::event news_;  // pulsed when a worker's state, or the fate of a message, changed

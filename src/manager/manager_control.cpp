@@ -82,15 +82,16 @@ void manager::answer_question(const pending_permission& pending, const permissio
 asio::awaitable<answer<cancelled_workers>> manager::cancel(std::optional<std::string> worker_id, std::string reason) {
   std::vector<std::string> targets;
   if (worker_id) {
-    const auto unknown = co_await unknown_worker(*worker_id);
-    if (unknown) co_return *unknown;
+    if (const auto unknown = unknown_worker(*worker_id)) co_return *unknown;
+    if (const auto elsewhere = runs_elsewhere(*workers_.at(*worker_id))) co_return *elsewhere;
     targets.push_back(*worker_id);
   } else {
     for (const auto& [id, worker] : workers_) {
-      if (worker->is_outstanding()) targets.push_back(id);
+      if (worker->is_outstanding() && !runs_elsewhere(*worker)) targets.push_back(id);
     }
   }
-  const auto why = reason.empty() ? std::string("Cancelled by the caller.") : "Cancelled by the caller: " + reason;
+  auto why = reason.empty() ? std::string("Cancelled by the caller") : "Cancelled by the caller: " + reason;
+  if (why.back() != '.') why += '.';
   cancelled_workers result;
   // Those that wait are taken out first: none may start because another one ends.
   for (const auto& id : targets) {
@@ -114,9 +115,9 @@ asio::awaitable<answer<cancelled_workers>> manager::cancel(std::optional<std::st
 }
 
 asio::awaitable<answer<message_receipt>> manager::send(std::string worker_id, std::string text, message_mode mode) {
-  const auto unknown = co_await unknown_worker(worker_id);
-  if (unknown) co_return *unknown;
+  if (const auto unknown = unknown_worker(worker_id)) co_return *unknown;
   auto& worker = *workers_.at(worker_id);
+  if (const auto elsewhere = runs_elsewhere(worker)) co_return *elsewhere;
   if (!worker.is_outstanding()) {
     co_return refusal{"Worker " + worker_id + " (" + worker.description + ") is not at work (" +
                       std::string(to_string(worker.state())) +

@@ -96,28 +96,53 @@ void manager::adopt(const std::string& worker_id) {
 }
 
 /// Says so when there is no such worker; takes it in from its transcript when there is one.
-asio::awaitable<std::optional<refusal>> manager::unknown_worker(const std::string& worker_id) {
+std::optional<refusal> manager::unknown_worker(const std::string& worker_id) {
   if (!worker::is_uuid(worker_id)) {
-    co_return refusal{"worker_id \"" + worker_id +
-                      "\" is not a worker id: give the UUID that spawn_worker returned; list_workers shows all."};
+    return refusal{"worker_id \"" + worker_id +
+                   "\" is not a worker id: give the UUID that spawn_worker returned; list_workers shows all."};
   }
+  const auto known = workers_.find(worker_id);
+  // What another manager runs may have ended since somebody looked.
+  if (known != workers_.end() && runs_elsewhere(*known->second)) workers_.erase(known);
   if (!workers_.contains(worker_id)) adopt(worker_id);
-  if (workers_.contains(worker_id)) co_return std::nullopt;
+  if (workers_.contains(worker_id)) return std::nullopt;
   const auto path = worker::transcript::path_in(config_.log_dir, worker_id);
-  co_return refusal{"There is no worker " + worker_id + ": " +
-                    (files_.is_regular_file(path) ? path.string() + " is not a transcript of this program"
-                                                  : "there is no " + path.string()) +
-                    ". list_workers shows all."};
+  return refusal{"There is no worker " + worker_id + ": " +
+                 (files_.is_regular_file(path) ? path.string() + " is not a transcript of this program"
+                                               : "there is no " + path.string()) +
+                 ". list_workers shows all."};
+}
+
+/// Says so when another manager runs the worker.
+std::optional<refusal> manager::runs_elsewhere(const managed_worker& worker) const {
+  if (!worker.is_adopted || worker.ownership || !worker.is_outstanding()) return std::nullopt;
+  return refusal{"Worker " + worker.id + " (" + worker.description +
+                 ") belongs to another server process that uses the "
+                 "same log folder " +
+                 config_.log_dir.string() + ": it runs there, and its result is delivered there."};
 }
 
 asio::awaitable<std::vector<worker_summary>> manager::list() {
   co_await recover();
+  std::vector<std::string> elsewhere;
+  for (const auto& [id, worker] : workers_) {
+    if (runs_elsewhere(*worker)) elsewhere.push_back(id);
+  }
+  for (const auto& id : elsewhere) unknown_worker(id);  // looks again
   std::vector<worker_summary> all;
   all.reserve(workers_.size());
   for (const auto& [id, worker] : workers_) all.push_back(summarize(*worker));
   std::stable_sort(all.begin(), all.end(),
                    [](const auto& one, const auto& other) { return one.changed_at > other.changed_at; });
   co_return all;
+}
+
+std::vector<worker_summary> manager::at_work(const selection& which) const {
+  std::vector<worker_summary> found;
+  for (const auto& [id, worker] : workers_) {
+    if (worker->is_outstanding() && which.contains(id)) found.push_back(summarize(*worker));
+  }
+  return found;
 }
 
 worker_summary manager::summarize(const managed_worker& worker) const {
@@ -138,11 +163,11 @@ worker_summary manager::summarize(const managed_worker& worker) const {
   shown.pending_requests = worker.questions;
   shown.is_delivered = !worker.is_outstanding() && !join_.holds(worker.id);
   shown.is_warm = worker.conversation && worker.conversation->is_idle();
-  shown.is_elsewhere = worker.is_outstanding() && !worker.ownership;
+  shown.is_elsewhere = runs_elsewhere(worker).has_value();
   shown.error = worker.error;
   shown.transcript_path = worker.transcript_path;
   shown.recent.assign(worker.doing.lines().begin(), worker.doing.lines().end());
-  shown.queue_position = queue_.position(worker.id);
+  if (worker.state() == worker_state::queued) shown.queue_position = queue_.position(worker.id);
   shown.held_by = worker.held_by;
   if (shown.queue_position && queue_.held_until())
     shown.held_by = "waiting for rate limit until " + rate_limited_until();
@@ -155,11 +180,10 @@ worker_summary manager::summarize(const managed_worker& worker) const {
 }
 
 asio::awaitable<answer<worker_output>> manager::output(std::string worker_id, coro::clock::duration patience) {
-  const auto unknown = co_await unknown_worker(worker_id);
-  if (unknown) co_return *unknown;
+  if (const auto unknown = unknown_worker(worker_id)) co_return *unknown;
   auto& worker = *workers_.at(worker_id);
   const auto deadline = clock_.now() + patience;
-  while (worker.is_outstanding() && worker.ownership && clock_.now() < deadline) {
+  while (worker.is_outstanding() && !runs_elsewhere(worker) && clock_.now() < deadline) {
     co_await coro::wait_until(news_, clock_, deadline);
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;

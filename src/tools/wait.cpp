@@ -35,6 +35,7 @@ constexpr std::size_t longest_result = 20'000;
 
 // Of a list that stands whole in the transcript.
 constexpr std::size_t most_listed = 10;
+constexpr std::size_t most_at_work = 20;
 constexpr std::size_t longest_structured = 2'000;
 constexpr std::size_t longest_hint = 1'000;
 
@@ -83,6 +84,7 @@ json output_schema() {
         "queued": {"type": "integer"}, "running": {"type": "integer"}, "awaiting_permission": {"type": "integer"},
         "background": {"type": "integer", "description": "Turns that are finished but for tasks in the background."}}},
       "timed_out": {"type": "boolean"},
+      "still_at_work": {"type": "array", "items": {"type": "object"}, "description": "What the others do, the first of them; all: list_workers."},
       "more": {"type": "object", "description": "Finished turns that did not fit; the next wait delivers them."},
       "conflicts": {"type": "array", "items": {"type": "object"}},
       "queue_stopped": {"type": "string"}, "rate_limited_until": {"type": "string"},
@@ -241,6 +243,22 @@ void add_questions(json& answer, const std::list<manager::pending_permission>& p
   answer["pending_permissions"] = std::move(shown);
 }
 
+/// The state of those that go on.
+json describe_rest(const std::vector<manager::worker_summary>& workers) {
+  auto rest = json::array();
+  for (const auto& worker : workers) {
+    if (rest.size() == most_at_work) break;
+    json entry = {{"worker_id", worker.worker_id},
+                  {"description", text::shortened(worker.description, preview_size)},
+                  {"state", manager::to_string(worker.state)}};
+    if (!worker.activity.empty()) entry["activity"] = worker.activity;
+    if (!worker.held_by.empty()) entry["held_by"] = worker.held_by;
+    if (worker.queue_position) entry["queue_position"] = *worker.queue_position;
+    rest.push_back(std::move(entry));
+  }
+  return rest;
+}
+
 /// The answer in the making: what everybody needs to know first, then as much of the finished turns as fits.
 json describe(const manager::manager& manager, manager::join::loan& loan, const manager::selection& workers) {
   auto& found = loan.result;
@@ -249,6 +267,7 @@ json describe(const manager::manager& manager, manager::join::loan& loan, const 
   add_questions(answer, manager.questions_for_model());
   if (const auto asked = manager.questions_with_human(); asked > 0) answer["awaiting_user"] = asked;
   if (found.timed_out) answer["timed_out"] = true;
+  if (auto rest = describe_rest(manager.at_work(workers)); !rest.empty()) answer["still_at_work"] = std::move(rest);
   if (const auto why = manager.queue_stopped(); !why.empty()) answer["queue_stopped"] = why;
   if (const auto until = manager.rate_limited_until(); !until.empty()) answer["rate_limited_until"] = until;
   if (!found.delivered_elsewhere.empty()) answer["delivered_elsewhere"] = found.delivered_elsewhere;

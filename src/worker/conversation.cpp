@@ -164,7 +164,7 @@ asio::awaitable<void> conversation::run() {
   std::string failure;
   try {
     co_await run_to_end();
-    if (turn_) co_await observer_.before_report(turn_->outcome);
+    if (turn_) co_await observer_.before_report();
   } catch (const std::exception& error) {
     failure = std::string("The manager itself failed in this turn: ") + error.what();
   }

@@ -135,8 +135,8 @@ class conversation_observer {
   /// The API refuses calls: for `wait`, or until the wall clock's `until` when that is not 0 (seconds since 1970).
   virtual void rate_limited(coro::clock::duration, std::int64_t) {}
   virtual void message_settled(const std::string&, message_fate) {}
-  /// The child of a turn that has not been told yet is gone; what is added to the outcome is told.
-  virtual asio::awaitable<void> before_report(turn_outcome&) { co_return; }
+  /// The child of a turn that has not been told yet is gone; what is put into the transcript's record now is told.
+  virtual asio::awaitable<void> before_report() { co_return; }
   /// Called once a turn. The transcript is complete by then; the child may still be on its way out, or stay.
   virtual void turn_ended(const turn_outcome& outcome) = 0;
 };
