@@ -26,7 +26,7 @@ class recorder final : public conversation_observer {
   void cost_so_far(double cost) override { costs.push_back(cost); }
   void rate_limited(coro::clock::duration wait, std::int64_t until) override { limits.emplace_back(wait, until); }
   void message_settled(const std::string& id, message_fate fate) override { fates.emplace_back(id, fate); }
-  asio::awaitable<void> before_report(turn_outcome&) override {
+  asio::awaitable<void> before_report() override {
     ++reports;
     co_return;
   }
