@@ -710,8 +710,8 @@ TEST(cap, of_everybody_lets_the_worker_come_to_an_end) {
     co_await stage.start_working();
     stage.child().print(tool_call("t1"));
     co_await settle();
-    stage.running->wind_down("budget_usd", "The money is spent", 60s);
-    EXPECT_NE(prompts(stage.child()).back().find("The money is spent"), std::string::npos);
+    stage.running->wind_down("budget_usd", "The money for all workers is spent", 60s);
+    EXPECT_NE(prompts(stage.child()).back().find("The money for all workers is spent"), std::string::npos);
     EXPECT_FALSE(stage.was_interrupted());
     stage.clock.advance(60s);
     EXPECT_TRUE(stage.was_interrupted());

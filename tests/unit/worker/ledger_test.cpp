@@ -8,6 +8,7 @@
 #include "support/temporary_directory.hpp"
 #include "worker/launcher.hpp"
 #include "worker/marker.hpp"
+#include "worker/uuid.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -25,7 +26,8 @@ using test::announcements;
 using test::process_handle;
 namespace fs = std::filesystem;
 
-const std::string id = "11111111-1111-4111-8111-111111111111";
+// Marks are looked for on the whole machine, where other tests run too.
+const std::string id = random_uuid();
 
 std::string boot_id() {
   std::string text;
