@@ -145,10 +145,11 @@ asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
   record.agent_type = request.agent_type;
   record.options = request.options.is_null() ? json::object() : request.options;
   worker.transcript = std::make_unique<worker::transcript>(files_, config_.log_dir, std::move(record));
-  const auto no_predecessor = co_await put_after(worker, request);
+  const auto no_predecessor = co_await unknown_predecessor(request);
   if (no_predecessor) co_return *no_predecessor;
   const auto no_worktree = co_await isolate(worker);
   if (no_worktree) co_return *no_worktree;
+  put_after(worker, request);
   own(worker);
   worker::launch_request launch;
   launch.session_id = worker::random_uuid();
@@ -158,18 +159,24 @@ asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
     enqueue(worker);
     std::get<accepted_turn>(accepted).queued = worker.next.has_value();
   } else if (worker.worktree) {
-    co_await worker::settle_worktree(launcher_, clock_, files_, {config_.git, config_.environment}, *worker.worktree);
+    worker::git_program git{config_.git, config_.environment};
+    co_await worker::settle_worktree(launcher_, clock_, files_, std::move(git), *worker.worktree);
   }
   co_return accepted;
 }
 
-/// Notes whom the worker comes after.
-asio::awaitable<std::optional<refusal>> manager::put_after(managed_worker& worker, const spawn_request& request) {
+asio::awaitable<std::optional<refusal>> manager::unknown_predecessor(const spawn_request& request) {
   for (const auto& id : request.after) {
     const auto unknown = co_await unknown_worker(id);
     if (unknown) co_return refusal{"after: " + unknown->reason};
-    worker.comes_after.push_back(id);
   }
+  co_return std::nullopt;
+}
+
+/// Notes whom the worker comes after. From here to its being on the list nothing may wait: a predecessor that ended in
+/// between would not find it.
+void manager::put_after(managed_worker& worker, const spawn_request& request) {
+  worker.comes_after = request.after;
   worker.starts_in_any_case = request.after_in_any_case;
   for (const auto& id : request.after) {
     auto& predecessor = *workers_.at(id);
@@ -177,7 +184,6 @@ asio::awaitable<std::optional<refusal>> manager::put_after(managed_worker& worke
     worker.waits_for.insert(id);
     predecessor.awaited_by.push_back(worker.id);
   }
-  co_return std::nullopt;
 }
 
 /// Gives the worker its own worktree where its options ask for one.

@@ -232,7 +232,8 @@ class manager final : private fleet {
   asio::awaitable<std::optional<refusal>> cannot_start();
   std::unique_ptr<managed_worker> make_worker(const std::string& worker_id, std::string description);
   asio::awaitable<std::optional<refusal>> isolate(managed_worker& worker);
-  asio::awaitable<std::optional<refusal>> put_after(managed_worker& worker, const spawn_request& request);
+  asio::awaitable<std::optional<refusal>> unknown_predecessor(const spawn_request& request);
+  void put_after(managed_worker& worker, const spawn_request& request);
   answer<managed_worker*> find_idle(const std::string& worker_id);
   std::optional<refusal> load(managed_worker& worker);
   answer<accepted_turn> accept(managed_worker& worker, std::string prompt, worker::launch_request launch);
