@@ -169,6 +169,8 @@ asio::awaitable<std::optional<refusal>> manager::unknown_predecessor(const spawn
   for (const auto& id : request.after) {
     const auto unknown = co_await unknown_worker(id);
     if (unknown) co_return refusal{"after: " + unknown->reason};
+    const auto& predecessor = *workers_.at(id);
+    if (is_elsewhere(predecessor)) co_return refusal{"after: " + belongs_elsewhere(predecessor).reason};
   }
   co_return std::nullopt;
 }
@@ -255,15 +257,12 @@ asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
 /// A worker that has nothing to do, owned and with its transcript in memory.
 answer<managed_worker*> manager::find_idle(const std::string& worker_id) {
   auto& worker = *workers_.at(worker_id);
+  if (is_elsewhere(worker)) return belongs_elsewhere(worker);
   if (worker.is_outstanding()) {
     return refusal{"Worker " + worker_id + " (" + worker.description + ") is still working on its last prompt (" +
                    std::string(to_string(worker.state())) + "); wait for it first, or reach it now with send_message."};
   }
-  if (!own(worker)) {
-    return refusal{"Worker " + worker_id + " (" + worker.description +
-                   ") belongs to another server process that uses the same log folder " + config_.log_dir.string() +
-                   ": it runs there, or its result has not been collected there."};
-  }
+  if (!own(worker)) return belongs_elsewhere(worker);
   if (const auto problem = load(worker)) return *problem;
   return &worker;
 }
@@ -786,6 +785,8 @@ asio::awaitable<answer<join::loan>> manager::wait(wait_request request, join::pr
   for (const auto& id : request.workers.workers()) {
     const auto unknown = co_await unknown_worker(id);
     if (unknown) co_return *unknown;
+    const auto& worker = *workers_.at(id);
+    if (is_elsewhere(worker)) co_return belongs_elsewhere(worker);
   }
   if (!join_.has_anything(request.workers)) {
     co_return refusal{
@@ -830,6 +831,7 @@ void manager::stop() {
   // Replacing a file costs milliseconds on a real disk. What is not put in order in time stays as a killed manager
   // would leave it: recovered by whoever loads it next.
   const auto deadline = clock_.now() + patience_with_files;
+  if (outstanding_.total() > 0) status_.changed();
   for (const auto& [id, worker] : workers_) {
     end_warmth(*worker);
     if (clock_.now() < deadline) {

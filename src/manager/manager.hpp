@@ -285,6 +285,10 @@ class manager final : private fleet {
   // What earlier managers left.
   asio::awaitable<void> recover();
   void adopt(const std::string& worker_id);
+  void take_in(managed_worker& worker, worker::transcript_record record);
+  void refresh(managed_worker& worker);
+  bool is_elsewhere(const managed_worker& worker) const;
+  refusal belongs_elsewhere(const managed_worker& worker) const;
 
   bool own(managed_worker& worker);
   void close_books(managed_worker& worker);

@@ -84,10 +84,12 @@ asio::awaitable<answer<cancelled_workers>> manager::cancel(std::optional<std::st
   if (worker_id) {
     const auto unknown = co_await unknown_worker(*worker_id);
     if (unknown) co_return *unknown;
+    const auto& worker = *workers_.at(*worker_id);
+    if (is_elsewhere(worker)) co_return belongs_elsewhere(worker);
     targets.push_back(*worker_id);
   } else {
     for (const auto& [id, worker] : workers_) {
-      if (worker->is_outstanding()) targets.push_back(id);
+      if (worker->is_outstanding() && !is_elsewhere(*worker)) targets.push_back(id);
     }
   }
   const auto why = reason.empty() ? std::string("Cancelled by the caller.") : "Cancelled by the caller: " + reason;
@@ -122,6 +124,7 @@ asio::awaitable<answer<message_receipt>> manager::send(std::string worker_id, st
                       std::string(to_string(worker.state())) +
                       "): the message was not sent. Give it to the worker as its next prompt with resume_worker."};
   }
+  if (is_elsewhere(worker)) co_return belongs_elsewhere(worker);
   message_receipt receipt;
   receipt.worker_id = worker_id;
   const bool is_at_work = worker.conversation && worker.conversation->serves_turn() && !worker.next;
