@@ -20,7 +20,6 @@ void managed_worker::enter(worker_state state) {
 
 void managed_worker::adopt_state(worker_state state) {
   state_ = state;
-  is_adopted = true;
 }
 
 void managed_worker::child_started() {

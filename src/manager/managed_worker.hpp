@@ -68,8 +68,6 @@ class managed_worker final : public worker::conversation_observer {
   void enter(worker_state state);
   /// The state in which an earlier manager left it: no news to anybody.
   void adopt_state(worker_state state);
-  /// An earlier manager, or another one, began it.
-  bool is_adopted = false;
 
   /// Loaded while a turn is accepted or runs.
   std::unique_ptr<worker::transcript> transcript;

@@ -145,34 +145,46 @@ asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
   record.agent_type = request.agent_type;
   record.options = request.options.is_null() ? json::object() : request.options;
   worker.transcript = std::make_unique<worker::transcript>(files_, config_.log_dir, std::move(record));
-  const auto no_predecessor = put_after(worker, request);
+  const auto no_predecessor = unknown_predecessor(request);
   if (no_predecessor) co_return *no_predecessor;
   const auto no_worktree = co_await isolate(worker);
   if (no_worktree) co_return *no_worktree;
+  put_after(worker, request);
   own(worker);
   worker::launch_request launch;
   launch.session_id = worker::random_uuid();
   auto accepted = accept(worker, std::move(request.prompt), std::move(launch));
   if (std::holds_alternative<accepted_turn>(accepted)) {
     workers_.emplace(worker.id, std::move(made));
-    await_predecessors(worker);
     enqueue(worker);
     std::get<accepted_turn>(accepted).queued = worker.next.has_value();
   } else if (worker.worktree) {
-    co_await worker::settle_worktree(launcher_, clock_, files_, {config_.git, config_.environment}, *worker.worktree);
+    worker::git_program git{config_.git, config_.environment};
+    co_await worker::settle_worktree(launcher_, clock_, files_, std::move(git), *worker.worktree);
   }
   co_return accepted;
 }
 
-/// Notes whom the worker comes after.
-std::optional<refusal> manager::put_after(managed_worker& worker, const spawn_request& request) {
+/// Says so when one that the worker is to come after is not to be had.
+std::optional<refusal> manager::unknown_predecessor(const spawn_request& request) {
   for (const auto& id : request.after) {
     if (const auto unknown = unknown_worker(id)) return refusal{"after: " + unknown->reason};
     if (const auto elsewhere = runs_elsewhere(*workers_.at(id))) return refusal{"after: " + elsewhere->reason};
-    worker.comes_after.push_back(id);
   }
-  worker.starts_in_any_case = request.after_in_any_case;
   return std::nullopt;
+}
+
+/// Notes whom the worker comes after. From here to its being on the list nothing may wait: a predecessor that ended in
+/// between would not find it.
+void manager::put_after(managed_worker& worker, const spawn_request& request) {
+  worker.comes_after = request.after;
+  worker.starts_in_any_case = request.after_in_any_case;
+  for (const auto& id : request.after) {
+    auto& predecessor = *workers_.at(id);
+    if (!predecessor.is_outstanding()) continue;
+    worker.waits_for.insert(id);
+    predecessor.awaited_by.push_back(worker.id);
+  }
 }
 
 /// Gives the worker its own worktree where its options ask for one.
@@ -250,11 +262,7 @@ answer<managed_worker*> manager::find_idle(const std::string& worker_id) {
     return refusal{"Worker " + worker_id + " (" + worker.description + ") is still working on its last prompt (" +
                    std::string(to_string(worker.state())) + "); wait for it first, or reach it now with send_message."};
   }
-  if (!own(worker)) {
-    return refusal{"Worker " + worker_id + " (" + worker.description +
-                   ") belongs to another server process that uses the same log folder " + config_.log_dir.string() +
-                   ": it runs there, or its result has not been collected there."};
-  }
+  if (!own(worker)) return belongs_elsewhere(worker);
   if (const auto problem = load(worker)) return *problem;
   return &worker;
 }
@@ -295,7 +303,6 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   worker.turns = record.turns.size();
   if (worker.written.files().empty()) worker.written = written_files(record.cwd);
   worker.next = std::move(next);
-  worker.is_adopted = false;
   // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
   queue_.reopen();
   return accepted_turn{worker.id, false, worker.transcript_path, std::move(warnings)};
@@ -372,15 +379,6 @@ std::optional<worker::option_error> manager::set_policy(managed_worker& worker, 
   }
   worker.policy.rules = std::move(std::get<permission_rules>(parsed));
   return std::nullopt;
-}
-
-/// A cycle is impossible: whoever is named has been there before.
-void manager::await_predecessors(managed_worker& worker) {
-  for (const auto& id : worker.comes_after) {
-    auto& predecessor = *workers_.at(id);
-    if (!predecessor.is_outstanding() || !worker.waits_for.insert(id).second) continue;
-    predecessor.awaited_by.push_back(worker.id);
-  }
 }
 
 void manager::enqueue(managed_worker& worker) {
@@ -848,6 +846,7 @@ void manager::stop() {
   // Replacing a file costs milliseconds on a real disk. What is not put in order in time stays as a killed manager
   // would leave it: recovered by whoever loads it next.
   const auto deadline = clock_.now() + patience_with_files;
+  if (outstanding_.total() > 0) status_.changed();
   for (const auto& [id, worker] : workers_) {
     end_warmth(*worker);
     if (clock_.now() < deadline) {

@@ -235,7 +235,8 @@ class manager final : private fleet {
   asio::awaitable<std::optional<refusal>> cannot_start();
   std::unique_ptr<managed_worker> make_worker(const std::string& worker_id, std::string description);
   asio::awaitable<std::optional<refusal>> isolate(managed_worker& worker);
-  std::optional<refusal> put_after(managed_worker& worker, const spawn_request& request);
+  std::optional<refusal> unknown_predecessor(const spawn_request& request);
+  void put_after(managed_worker& worker, const spawn_request& request);
   answer<managed_worker*> find_idle(const std::string& worker_id);
   std::optional<refusal> load(managed_worker& worker);
   answer<accepted_turn> accept(managed_worker& worker, std::string prompt, worker::launch_request launch);
@@ -243,7 +244,6 @@ class manager final : private fleet {
                             std::vector<std::string>& warnings);
   std::optional<worker::option_error> set_policy(managed_worker& worker, const worker::options& wanted,
                                                  const std::string& cwd);
-  void await_predecessors(managed_worker& worker);
   void enqueue(managed_worker& worker);
   bool take_from_predecessors(managed_worker& worker);
   void start(managed_worker& worker);
@@ -284,12 +284,16 @@ class manager final : private fleet {
   void note_delivered(const std::vector<finished_turn>& turns, bool delivered);
   std::optional<refusal> unknown_worker(const std::string& worker_id);
   std::optional<refusal> runs_elsewhere(const managed_worker& worker) const;
+  refusal belongs_elsewhere(const managed_worker& worker) const;
   worker_summary summarize(const managed_worker& worker) const;
   nlohmann::json status() const;
 
   // What earlier managers left.
   asio::awaitable<void> recover();
   void adopt(const std::string& worker_id);
+  void take_in(managed_worker& worker, worker::transcript_record record);
+  void refresh(managed_worker& worker);
+  bool is_elsewhere(const managed_worker& worker) const;
 
   bool own(managed_worker& worker);
   void close_books(managed_worker& worker);

@@ -61,22 +61,45 @@ void manager::adopt(const std::string& worker_id) {
   auto adopted = make_worker(worker_id, record->description);
   auto& worker = *adopted;
   workers_.emplace(worker_id, std::move(adopted));
-  auto state = worker_state_of(record->state);
-  const auto delivered = deliveries_.last_delivered(worker_id);
-  const bool has_news = is_outstanding(state) || delivered < record->turns.size();
+  if (!recovered_.is_set()) return take_in(worker, std::move(*record));
+  // A manager beside this one made it since.
+  worker.adopt_state(worker_state::running);
+  refresh(worker);
+}
+
+/// What another manager ran when it was last looked at may have ended since, or be left behind.
+void manager::refresh(managed_worker& worker) {
+  if (!is_elsewhere(worker)) return;
+  // In this order: whoever gives a worker up has noted its deliveries and written its transcript before.
+  own(worker);
+  deliveries_.load();
+  auto record = worker::transcript::peek(files_, config_.log_dir, worker.id);
+  if (record) take_in(worker, std::move(*record));
+  release_if_done(worker);
+}
+
+bool manager::is_elsewhere(const managed_worker& worker) const {
+  return worker.is_outstanding() && !worker.ownership && !worker.conversation && !worker.next;
+}
+
+void manager::take_in(managed_worker& worker, worker::transcript_record record) {
+  auto state = worker_state_of(record.state);
+  const auto delivered = deliveries_.last_delivered(worker.id);
+  const bool has_news = is_outstanding(state) || delivered < record.turns.size();
   if (has_news && own(worker) && is_outstanding(state)) {
     // Its manager died: what it had printed is put in order.
     if (!load(worker)) {
       record = worker.transcript->record();
       worker.transcript.reset();
-      state = worker_state_of(record->state);
+      state = worker_state_of(record.state);
     }
   }
-  worker.agent_type = record->agent_type.value_or("");
-  worker.turns = record->turns.size();
-  worker.total_cost_usd = record->total_cost_usd;
-  worker.error = record->error.value_or("");
-  for (const auto& turn : record->turns) {
+  worker.agent_type = record.agent_type.value_or("");
+  worker.turns = record.turns.size();
+  worker.total_cost_usd = record.total_cost_usd;
+  worker.error = record.error.value_or("");
+  worker.model_calls = worker.input_tokens = worker.output_tokens = 0;
+  for (const auto& turn : record.turns) {
     worker.model_calls += turn.value("num_turns", std::int64_t{0});
     worker.input_tokens += turn.value("input_tokens", std::int64_t{0});
     worker.output_tokens += turn.value("output_tokens", std::int64_t{0});
@@ -85,13 +108,13 @@ void manager::adopt(const std::string& worker_id) {
   }
   worker.changed_at = worker::time_of(worker.ended_at.empty() ? worker.started_at : worker.ended_at);
   worker.adopt_state(state);
-  for (const auto& path : record->files_written) {
+  for (const auto& path : record.files_written) {
     conflicts_.describe(worker.id, worker.description);
     conflicts_.wrote(worker.id, path);
   }
   if (!worker.ownership) return;
-  for (auto turn = delivered; turn < record->turns.size(); ++turn) {
-    join_.add(describe_turn(worker, *record, turn));
+  for (auto turn = delivered; turn < record.turns.size(); ++turn) {
+    join_.add(describe_turn(worker, record, turn));
   }
 }
 
@@ -101,11 +124,11 @@ std::optional<refusal> manager::unknown_worker(const std::string& worker_id) {
     return refusal{"worker_id \"" + worker_id +
                    "\" is not a worker id: give the UUID that spawn_worker returned; list_workers shows all."};
   }
-  const auto known = workers_.find(worker_id);
-  // What another manager runs may have ended since somebody looked.
-  if (known != workers_.end() && runs_elsewhere(*known->second)) workers_.erase(known);
   if (!workers_.contains(worker_id)) adopt(worker_id);
-  if (workers_.contains(worker_id)) return std::nullopt;
+  if (const auto found = workers_.find(worker_id); found != workers_.end()) {
+    refresh(*found->second);
+    return std::nullopt;
+  }
   const auto path = worker::transcript::path_in(config_.log_dir, worker_id);
   return refusal{"There is no worker " + worker_id + ": " +
                  (files_.is_regular_file(path) ? path.string() + " is not a transcript of this program"
@@ -115,23 +138,28 @@ std::optional<refusal> manager::unknown_worker(const std::string& worker_id) {
 
 /// Says so when another manager runs the worker.
 std::optional<refusal> manager::runs_elsewhere(const managed_worker& worker) const {
-  if (!worker.is_adopted || worker.ownership || !worker.is_outstanding()) return std::nullopt;
-  return refusal{"Worker " + worker.id + " (" + worker.description +
-                 ") belongs to another server process that uses the "
-                 "same log folder " +
-                 config_.log_dir.string() + ": it runs there, and its result is delivered there."};
+  if (!is_elsewhere(worker)) return std::nullopt;
+  return belongs_elsewhere(worker);
+}
+
+refusal manager::belongs_elsewhere(const managed_worker& worker) const {
+  return {"Worker " + worker.id + " (" + worker.description +
+          ") belongs to another server process that uses the same log folder " + config_.log_dir.string() +
+          ": it runs there, or its result has not been collected there."};
 }
 
 asio::awaitable<std::vector<worker_summary>> manager::list() {
   co_await recover();
-  std::vector<std::string> elsewhere;
-  for (const auto& [id, worker] : workers_) {
-    if (runs_elsewhere(*worker)) elsewhere.push_back(id);
+  for (const auto& path : files_.list(config_.log_dir, transcript_suffix)) {
+    const auto id = worker_id_of(path);
+    if (!id.empty() && !workers_.contains(id)) adopt(id);
   }
-  for (const auto& id : elsewhere) unknown_worker(id);  // looks again
   std::vector<worker_summary> all;
   all.reserve(workers_.size());
-  for (const auto& [id, worker] : workers_) all.push_back(summarize(*worker));
+  for (const auto& [id, worker] : workers_) {
+    refresh(*worker);
+    all.push_back(summarize(*worker));
+  }
   std::stable_sort(all.begin(), all.end(),
                    [](const auto& one, const auto& other) { return one.changed_at > other.changed_at; });
   co_return all;
@@ -163,7 +191,7 @@ worker_summary manager::summarize(const managed_worker& worker) const {
   shown.pending_requests = worker.questions;
   shown.is_delivered = !worker.is_outstanding() && !join_.holds(worker.id);
   shown.is_warm = worker.conversation && worker.conversation->is_idle();
-  shown.is_elsewhere = runs_elsewhere(worker).has_value();
+  shown.is_elsewhere = is_elsewhere(worker);
   shown.error = worker.error;
   shown.transcript_path = worker.transcript_path;
   shown.recent.assign(worker.doing.lines().begin(), worker.doing.lines().end());
@@ -205,7 +233,8 @@ asio::awaitable<answer<worker_output>> manager::output(std::string worker_id, co
 json manager::status() const {
   auto agents = json::array();
   for (const auto& [id, worker] : workers_) {
-    const auto shown = summarize(*worker);
+    auto shown = summarize(*worker);
+    if (stopping_ && worker->is_outstanding() && !shown.is_elsewhere) shown.state = worker_state::interrupted;
     json agent = {{"id", shown.worker_id},
                   {"type", shown.agent_type.empty() ? "general-purpose" : shown.agent_type},
                   {"description", shown.description},

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <sstream>
 #include <utility>
 
 namespace awm::worker {
@@ -84,6 +85,12 @@ std::string cap_of(const result_line& result) {
   if (result.subtype == "error_max_turns") return "max_turns";
   if (result.subtype == "error_max_budget_usd") return "max_budget_usd";
   return {};
+}
+
+std::string in_seconds(coro::clock::duration time) {
+  std::ostringstream text;
+  text << std::chrono::duration<double>(time).count() << " s";
+  return text.str();
 }
 
 std::vector<std::string> without_session(std::vector<std::string> arguments) {
@@ -531,11 +538,10 @@ void conversation::arm_limits() {
   if (!timeout) return;
   const auto deadline = turn_->begun + *timeout;
   const auto time_to_wrap_up = std::min<coro::clock::duration>(*timeout / wrap_up_share, longest_wrap_up);
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*timeout).count();
-  limit_->arm(deadline - time_to_wrap_up, [this, deadline, seconds] {
+  const auto reason = "It reached timeout_s (" + in_seconds(*timeout) + ").";
+  limit_->arm(deadline - time_to_wrap_up, [this, deadline, reason] {
     wrap_up("Your time is nearly over");
-    limit_->arm(deadline,
-                [this, seconds] { cancel("It reached timeout_s (" + std::to_string(seconds) + " s).", "timeout_s"); });
+    limit_->arm(deadline, [this, reason] { cancel(reason, "timeout_s"); });
   });
 }
 
@@ -744,8 +750,9 @@ void conversation::close_books() {
 
 void conversation::stop() {
   if (!turn_) return;
-  turn_->transcript.record().error =
-      "The manager was stopped while this turn was running. resume_worker continues the session.";
+  auto& record = turn_->transcript.record();
+  record.error = "The manager was stopped while this turn was running. resume_worker continues the session.";
+  if (!turn_->session_began && record.turns.size() == 1) record.session_id.clear();
   close_record("interrupted");
   note_disk_error(turn_->transcript.end_turn());
   turn_.reset();

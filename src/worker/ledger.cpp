@@ -298,7 +298,14 @@ void ledger::note(pid_t pid, std::string_view worker_id) {
   if (!facts) return;
   const json line = {{"pid", pid}, {"start_time", facts->start_time}, {"worker_id", worker_id}};
   unwritten_ += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  if (!open()) return;
+  if (open()) write();
+}
+
+void ledger::prepare() {
+  if (open()) write();
+}
+
+void ledger::write() {
   const auto written = ::write(file_, unwritten_.data(), unwritten_.size());
   if (written > 0) unwritten_.erase(0, static_cast<std::size_t>(written));
 }

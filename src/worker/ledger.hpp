@@ -29,6 +29,10 @@ class ledger {
   /// The open file, which holds the lock; -1 while there is none.
   int descriptor() const { return file_; }
 
+  /// Puts the file there, so that a child that starts now is found by its mark also when this process is killed before
+  /// it is noted.
+  void prepare();
+
   /// Adds a child. Where it cannot be written, as long as there is no log folder, it is kept for the next time.
   void note(pid_t pid, std::string_view worker_id);
 
@@ -37,6 +41,7 @@ class ledger {
 
  private:
   bool open();
+  void write();
 
   std::filesystem::path path_;
   std::string manager_id_;

@@ -179,6 +179,7 @@ std::unique_ptr<child> local_launcher::start(const launch_spec& spec, std::error
   // On SIGINT the CLI ends its tool processes, which lead sessions of their own and which no signal to the worker's
   // group reaches; SIGKILL would orphan them (measured with 2.1.197 and 2.1.329).
   options.parent_death_signal = SIGINT;
+  if (ledger_) ledger_->prepare();
   auto process = coro::process::start(executor_, options, error);
   if (error) return nullptr;
   if (ledger_) ledger_->note(process.pid(), spec.label);

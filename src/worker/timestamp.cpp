@@ -21,13 +21,26 @@ std::string timestamp(std::chrono::system_clock::time_point when) {
 }
 
 std::chrono::system_clock::time_point time_of(const std::string& timestamp) {
+  using std::chrono::system_clock;
   std::tm utc{};
-  const char* const rest = ::strptime(timestamp.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
+  const char* rest = ::strptime(timestamp.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
   if (rest == nullptr) return {};
   double fraction = 0;
-  if (*rest == '.') fraction = std::strtod(rest, nullptr);
-  return std::chrono::system_clock::from_time_t(::timegm(&utc)) +
-         std::chrono::milliseconds(static_cast<std::int64_t>(fraction * 1000));
+  if (*rest == '.') {
+    char* end = nullptr;
+    fraction = std::strtod(rest, &end);
+    rest = end;
+  }
+  // glibc reads `Z` and `+02:00` alike; what is not there means UTC.
+  std::tm zone{};
+  if (*rest != '\0') rest = ::strptime(rest, "%z", &zone);
+  if (rest == nullptr || *rest != '\0') return {};
+  const std::chrono::seconds moment(::timegm(&utc) - zone.tm_gmtoff);
+  // Nanoseconds since 1970 end in 2262.
+  if (moment >= std::chrono::duration_cast<std::chrono::seconds>(system_clock::duration::max())) {
+    return system_clock::time_point::max();
+  }
+  return system_clock::time_point(moment) + std::chrono::milliseconds(static_cast<std::int64_t>(fraction * 1000));
 }
 
 }  // namespace awm::worker

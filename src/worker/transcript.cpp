@@ -419,8 +419,24 @@ std::error_code transcript::merge_replies(std::string_view part, output_file& to
   return error;
 }
 
+/// True when the turn in `part` holds a reply of the model.
+bool transcript::has_reply() const {
+  const auto written = files_.view(sibling(".part"));
+  if (!written) return false;
+  const auto begin = messages_end_ == 0 ? opening.size() : static_cast<std::size_t>(messages_end_);
+  const auto part = written->bytes();
+  entry_reader reader;
+  bool found = false;
+  each_entry(part.substr(std::min(begin, part.size())),
+             [&](std::string_view line) { found = found || !reader.read(line).key.empty(); });
+  return found;
+}
+
 std::error_code transcript::recover() {
   record_.state = "interrupted";
+  // The id was chosen before the CLI began a session by it. Without one there is nothing to resume, and nothing to
+  // lose.
+  if (record_.turns.size() <= 1 && !has_reply()) record_.session_id.clear();
   if (!record_.turns.empty()) record_.turns.back()["state"] = record_.state;
   if (!record_.error)
     record_.error = "The manager ended while this turn was running. resume_worker continues the session.";

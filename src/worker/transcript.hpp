@@ -102,6 +102,7 @@ class transcript {
   std::error_code merge_replies(std::string_view part, output_file& to) const;
   std::error_code put_in_place();
   std::error_code finish_merged();
+  bool has_reply() const;
   std::error_code recover();
   std::string rest() const;
   void append_entry(std::string_view entry);

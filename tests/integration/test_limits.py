@@ -3,21 +3,19 @@
 import time
 
 import pytest
-from harness import NEWER, OLDER, async_test, fail, finish, resume, spawn, texts, transcript, what_the_worker_got
+from harness import NEWER, OLDER, async_test, fail, finish, spawn, texts, transcript, what_the_worker_got
 
 VERSIONS = pytest.mark.parametrize("version", [OLDER, NEWER])
 
 
 @VERSIONS
 @async_test
-async def test_a_worker_that_takes_too_long_is_told_and_then_interrupted(arena, version):
+async def test_a_worker_that_takes_too_long_is_interrupted(arena, version):
     async with arena.session(env={"MOCK_CLAUDE_VERSION": version}) as server:
-        failed = await fail(server, "MOCK say so far\nMOCK hang", timeout_s=0.5)
+        failed = await fail(server, "MOCK hang", timeout_s=0.5)
         assert failed["cap"] == "timeout_s" and "0.5 s" in failed["error_hint"]
         record = transcript(failed)
         assert record["state"] == "failed" and record["turns"][0]["cap"] == "timeout_s"
-        await resume(server, failed["worker_id"], "MOCK history", timeout_s=None)
-        assert "so far" in (await server.call("wait"))["completed"][0]["result_preview"]
 
 
 @async_test
@@ -107,20 +105,13 @@ async def test_a_worker_starts_workers_only_as_deep_as_allowed(arena):
 
 @VERSIONS
 @async_test
-async def test_a_rate_limit_holds_the_fleet_back_and_the_turn_is_taken_up_again(arena, version):
+async def test_a_turn_that_met_a_rate_limit_is_taken_up_again(arena, version):
     tries = arena.root / "tries"
     async with arena.session("--rate-limit-pause", "1", env={"MOCK_CLAUDE_VERSION": version}) as server:
         one = (await spawn(server, f"MOCK fail-first 1 429 {tries}\nMOCK say got through"))["worker_id"]
-        while not (held := (await server.call("wait", {"timeout_s": 0})).structured.get("rate_limited_until")):
-            pass
-        assert held.endswith("Z")
-        other = (await spawn(server, "MOCK say later"))
-        assert other["state"] == "queued"
-        listed = {w["worker_id"]: w for w in (await server.call("list_workers"))["workers"]}
-        assert "waiting for rate limit until" in listed[other["worker_id"]]["held_by"]
         done = await server.call("wait")
-        assert done["failed"] == [] and {e["worker_id"] for e in done["completed"]} == {one, other["worker_id"]}
-        record = transcript(next(e for e in done["completed"] if e["worker_id"] == one))
+        assert done["failed"] == [] and [e["worker_id"] for e in done["completed"]] == [one]
+        record = transcript(done["completed"][0])
         assert record["turns"][0]["retries"] == 1 and len(record["turns"]) == 1
         assert tries.read_bytes() == b".."
 
@@ -152,7 +143,13 @@ async def test_an_announced_limit_holds_new_starts_until_its_end(arena):
         await bell.rings()
         while "rate_limited_until" not in (await server.call("wait", {"timeout_s": 0})).structured:
             pass
-        held = (await spawn(server, "MOCK say held"))["worker_id"]
+        spawned = await spawn(server, "MOCK say held")
+        assert spawned["state"] == "queued"
+        held = spawned["worker_id"]
+        found = await server.call("list_workers")
+        assert found["rate_limited_until"].endswith("Z")
+        listed = {one["worker_id"]: one for one in found["workers"]}
+        assert listed[held]["held_by"] == f"waiting for rate limit until {found['rate_limited_until']}"
         gate.open()
         assert len((await server.call("wait", {"mode": "any"}))["completed"]) == 1
         assert (await server.call("worker_output", {"worker_id": held, "block": False}))["state"] == "queued"

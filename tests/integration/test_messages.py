@@ -15,8 +15,10 @@ def message(worker_id: str, text: str, mode: str | None = None) -> dict:
 @VERSIONS
 @async_test
 async def test_a_steering_message_is_read_behind_the_tool_that_runs(arena, version):
+    bell = arena.bell()
     async with arena.session(env={"MOCK_CLAUDE_VERSION": version}) as server:
-        one = (await spawn(server, "MOCK tool-until 1\nMOCK received"))["worker_id"]
+        one = (await spawn(server, f"{bell}\nMOCK tool-until 1\nMOCK received"))["worker_id"]
+        await bell.rings()
         receipt = await server.call("send_message", message(one, "mind the gap"))
         assert receipt["outcome"] == "delivered" and receipt["worker_id"] == one
         done = await server.call("wait")
@@ -30,8 +32,10 @@ async def test_a_steering_message_is_read_behind_the_tool_that_runs(arena, versi
 @async_test
 async def test_several_steering_messages_arrive_once_and_in_order(arena, version):
     words = ["one", "two", "three"]
+    bell = arena.bell()
     async with arena.session(env={"MOCK_CLAUDE_VERSION": version}) as server:
-        one = (await spawn(server, "MOCK tool-until 3\nMOCK received"))["worker_id"]
+        one = (await spawn(server, f"{bell}\nMOCK tool-until 3\nMOCK received"))["worker_id"]
+        await bell.rings()
         sent = [server.start_call("send_message", message(one, word, "steer")) for word in words]
         assert [(await call)["outcome"] for call in sent] == ["delivered"] * 3
         done = (await server.call("wait"))["completed"]

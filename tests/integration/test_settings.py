@@ -36,10 +36,13 @@ async def test_the_cli_is_found_in_path(arena):
         assert (await finish(server, "MOCK say found"))["result_preview"] == "found"
 
 
-async def places(server) -> int:
+async def places(server, bell, expected: int) -> int:
     """How many workers run at once: of three that are spawned, those that are not queued."""
-    states = [(await spawn(server, "MOCK hang"))["state"] for _ in range(3)]
-    return states.count("running")
+    for _ in range(3):
+        await spawn(server, f"{bell}\nMOCK hang")
+    # Only some start at the same time; who rings lets the next one start, if there is a place.
+    await bell.rings(expected)
+    return 3 - (await server.call("list_workers"))["counts"].get("queued", 0)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ async def test_a_flag_counts_before_the_environment_and_that_before_the_file(are
     config = arena.root / "config.toml"
     config.write_text(toml + "\n")
     async with arena.session("--config", str(config), *flags, env=env) as server:
-        assert await places(server) == expected
+        assert await places(server, arena.bell(), expected) == expected
 
 
 @async_test
@@ -76,7 +79,7 @@ async def test_every_setting_has_its_variable(arena):
         assert list(logs.glob("worker-*.json"))
     # A worker that is still leaving keeps its place, so they are counted where none has been.
     async with arena.session(standard=False, env=env) as server:
-        assert await places(server) == 2
+        assert await places(server, arena.bell(), 2) == 2
 
 
 @async_test
@@ -94,7 +97,7 @@ async def test_every_setting_has_its_key(arena):
         assert option_values(sampled["argv"], "--model") == ["claude-opus-4-5"]
         assert list(logs.glob("worker-*.json"))
     async with arena.session("--config", str(config), standard=False) as server:
-        assert await places(server) == 2
+        assert await places(server, arena.bell(), 2) == 2
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,19 @@ TEST_F(transcripts, a_kill_before_the_first_message_leaves_a_transcript_that_loa
   EXPECT_EQ(on_disk()["messages"], json::array());
 }
 
+TEST_F(transcripts, a_recovered_turn_without_a_reply_has_no_session_to_resume) {
+  for (const auto* const raw : {"", R"({"id":"a","role":"assistant","content":[1]})"}) {
+    {
+      auto written = begun();
+      written.record().session_id = "s1";
+      ASSERT_FALSE(written.save());
+      if (*raw != '\0') written.add(assistant(raw, "a"));
+      ASSERT_FALSE(written.flush());
+    }
+    EXPECT_EQ(loaded()->record().session_id, *raw == '\0' ? "" : "s1");
+  }
+}
+
 TEST_F(transcripts, one_that_another_process_is_writing_is_left_alone) {
   auto written = begun();
   std::string reason;
