@@ -957,7 +957,12 @@ TEST(recovery, what_another_manager_owns_is_left_to_it) {
     resume_request request{ended, "go on", nullptr};
     const auto refused = co_await stage.successor->resume(std::move(request));
     EXPECT_TRUE(contains(std::get<refusal>(refused).reason, "another server process"));
-    co_await delivered(stage);
+    wait_request of_ended;
+    of_ended.workers = selection(ids(1, ended));
+    const auto own = stage.wait(of_ended);
+    co_await settle();
+    EXPECT_EQ(own->result().finished.size(), 1U);
+    own->settle(true);
   });
 }
 
