@@ -93,11 +93,15 @@ asio::awaitable<answer<cancelled_workers>> manager::cancel(std::optional<std::st
   auto why = reason.empty() ? std::string("Cancelled by the caller") : "Cancelled by the caller: " + reason;
   if (why.back() != '.') why += '.';
   cancelled_workers result;
-  // Those that wait are taken out first: none may start because another one ends.
   for (const auto& id : targets) {
     auto& worker = *workers_.at(id);
     worker.messages.clear();
+    worker.waits_for.clear();  // it is not to start, or fail, because of one of the others
     (worker.is_outstanding() ? result.cancelled : result.idle).push_back(id);
+  }
+  // Those that wait are taken out first: none may start because another one ends.
+  for (const auto& id : result.cancelled) {
+    auto& worker = *workers_.at(id);
     if (worker.next) settle_unstarted(worker, worker_state::cancelled, why);
   }
   for (const auto& id : result.cancelled) {

@@ -59,13 +59,19 @@ struct stage {
   /// A new manager process on the same log folder; the one before has no child any more.
   void start() { manager.emplace(executor, config, launcher, clock, files); }
 
-  /// What a new manager process finds when this one is killed now: `successor`, on a copy of the log folder.
+  /// As if this manager's process were killed now: `successor` is a new one on what stands on the disk.
   void be_killed() {
-    auto found = config;
-    found.log_dir = directory.path() / "logs of the killed";
-    std::filesystem::copy(config.log_dir, found.log_dir);
-    successor.emplace(executor, found, launcher, clock, files);
+    successor_config = config;
+    successor_config.log_dir = directory.path() / "logs of the killed";
+    std::filesystem::copy(config.log_dir, successor_config.log_dir);
+    start_successor();
   }
+  /// `successor` is a manager process that runs beside the first one, on the same log folder.
+  void start_beside() {
+    successor_config = config;
+    start_successor();
+  }
+  void start_successor() { successor.emplace(executor, successor_config, launcher, clock, files); }
 
   asio::awaitable<answer<accepted_turn>> try_spawn(spawn_request request) {
     auto accepted = co_await manager->spawn(std::move(request));
@@ -106,8 +112,9 @@ struct stage {
     asio::co_spawn(executor, run_call(std::move(call), pending), asio::detached);
     return pending;
   }
-  asio::awaitable<worker_summary> summary(std::string worker_id) {
-    const auto all = co_await manager->list();
+  asio::awaitable<worker_summary> summary(std::string worker_id) { return summary_by(*manager, std::move(worker_id)); }
+  asio::awaitable<worker_summary> summary_by(awm::manager::manager& whom, std::string worker_id) {
+    const auto all = co_await whom.list();
     const auto found =
         std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.worker_id == worker_id; });
     co_return found == all.end() ? worker_summary{} : *found;
@@ -175,6 +182,7 @@ struct stage {
   asio::any_io_executor executor;
   manager_config config;
   std::optional<awm::manager::manager> manager;
+  manager_config successor_config;
   std::optional<awm::manager::manager> successor;
 
  private:
@@ -210,7 +218,9 @@ void run(Body body, std::size_t max_workers = 10) {
   test::run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
     stage stage(executor, max_workers);
     co_await body(stage);
-    // Whatever the test left running ends, so that nothing outlives the stage.
+    // Whatever the test left running ends, and nothing starts in its place: nothing outlives the stage.
+    stage.manager->stop();
+    if (stage.successor) stage.successor->stop();
     for (const auto& child : stage.launcher.children) {
       if (!child->exit()) child->exit_with(0);
     }
