@@ -23,6 +23,15 @@ json completed_input(const pending_permission& pending, const json& updated_inpu
   return input;
 }
 
+/// The input that approves a plan as it is. 2.1.197 tells its model that the user edited the plan when the plan comes
+/// back, even unchanged, and takes an empty input for the one that it sent; without the plan it reads the plan's file.
+std::string unchanged_plan(const std::string& asked) {
+  auto input = json::parse(asked);
+  if (!input.contains("planFilePath")) return "{}";
+  input.erase("plan");
+  return input.dump();
+}
+
 /// What the CLI itself suggests to remember, as far as it is rules.
 std::string session_rules(const pending_permission& question) {
   auto rules = json::array();
@@ -67,9 +76,7 @@ void manager::answer_question(const pending_permission& pending, const permissio
   const auto& question = pending.question;
   if (!worker.conversation) return;
   if (given.allow) {
-    // 2.1.197 tells the model that a plan was edited when it comes back, even unchanged; an empty input means
-    // unchanged.
-    auto input = question.tool == "ExitPlanMode" ? "{}" : question.input;
+    auto input = question.tool == "ExitPlanMode" ? unchanged_plan(question.input) : question.input;
     if (!given.updated_input.is_null()) input = completed_input(pending, given.updated_input).dump();
     const auto updates = given.scope == answer_scope::worker ? session_rules(pending) : std::string();
     worker.conversation->allow(question.request_id, input, updates);

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import claude_cli  # noqa: E402
+import stories  # noqa: E402
 import world as worlds  # noqa: E402
 
 
@@ -57,6 +58,18 @@ def world(version, claude):
 def shared_world(version, claude):
     """One world for all tests of a file that only read what happened in it."""
     yield from _world(version, claude)
+
+
+@pytest.fixture(scope="module")
+def told(request, shared_world):
+    """Tells the stories of a file that are among the selected tests. Called with one, it fails as that one did."""
+    items = [item for item in request.session.items if item.module is request.module]
+    ends = stories.tell(shared_world, [item.obj.story for item in items if hasattr(item.obj, "story")])
+
+    def end_of(story):
+        if ends[story] is not None:
+            raise ends[story]
+    return end_of
 
 
 @pytest.fixture(autouse=True)

@@ -40,14 +40,17 @@ class World:
     def is_197(self):
         return self.version == "2.1.197"
 
+    def command(self, logs):
+        return [str(server_binary()), "--claude", str(self.claude), "--log-dir", str(logs)]
+
     @property
     def server_command(self):
-        return [str(server_binary()), "--claude", str(self.claude), "--log-dir", str(self.logs)]
+        return self.command(self.logs)
 
     @contextlib.asynccontextmanager
-    async def manager(self, *flags, **environment):
+    async def manager(self, *flags, logs=None, **environment):
         """A running server with an initialized client. Leaving the block ends its stdin and awaits its exit."""
-        command, variables = self.server_command + list(flags), {**self.environment, **environment}
+        command, variables = self.command(logs or self.logs) + list(flags), {**self.environment, **environment}
         async with McpServer(command, home=self.home, cwd=self.project, env=variables) as server:
             try:
                 await server.initialize()
@@ -93,8 +96,8 @@ class Manager:
             arguments["options"] = options
         return await self.call("resume_worker", arguments)
 
-    async def wait(self):
-        return await self.call("wait", {})
+    async def wait(self, **arguments):
+        return await self.call("wait", arguments)
 
     async def approve(self, request_id, allow, **more):
         return await self.call("approve_permission", {"request_id": request_id, "allow": allow, **more})

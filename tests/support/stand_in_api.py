@@ -138,7 +138,7 @@ class Conversation:
                 # tool results of a turn that was stopped.
                 start, self.prompt, self.notification = index, _texts_of(message["content"])[-1], None
         newest = next((i for i, m in enumerate(body.get("messages", [])) if messages and m is messages[start]), 0)
-        # What the user said in the middle of the turn comes as a note of the system.
+        # What the user said in the middle of the turn comes as a note of the system, for older models in a tool's result.
         self.steered = [text for message in body.get("messages", [])[newest:] for note in self._all_texts(message)
                         for text in STEERED.findall(note)]
         # One round a reply since the prompt: the results of its tool calls.
@@ -157,8 +157,11 @@ class Conversation:
 
     @staticmethod
     def _all_texts(message):
-        content = message["content"]
-        return [content] if isinstance(content, str) else [block.get("text", "") for block in content]
+        content = message.get("content") or ""
+        if isinstance(content, str):
+            return [content]
+        return [text for block in content
+                for text in (Conversation._all_texts(block) if block.get("type") == "tool_result" else [block.get("text", "")])]
 
     @staticmethod
     def _holds_results(message):
