@@ -422,9 +422,19 @@ std::error_code transcript::merge_replies(std::string_view part, output_file& to
 std::error_code transcript::recover() {
   record_.state = "interrupted";
   if (!record_.turns.empty()) record_.turns.back()["state"] = record_.state;
+  if (!files_.is_regular_file(sibling(".part"))) {
+    // A turn that is taken up again after a rate limit has begun before.
+    const bool has_session = record_.turns.size() != 1 || record_.turns.back().contains("retries");
+    if (!has_session) record_.session_id.clear();
+    if (!record_.error) {
+      record_.error =
+          std::string("The manager ended before this turn began. ") +
+          (has_session ? "resume_worker continues the session; give it the prompt again." : "resume_worker starts it.");
+    }
+    return save();
+  }
   if (!record_.error)
     record_.error = "The manager ended while this turn was running. resume_worker continues the session.";
-  if (!files_.is_regular_file(sibling(".part"))) return save();
   const auto error = finish_merged();
   // A part that never got as far as the messages before it holds nothing of its own.
   return error == std::errc::io_error ? save() : error;
