@@ -33,7 +33,7 @@ class Fleet:
     """A server of our own and everything it started; gone at the end of the `with`."""
 
     def __init__(self, settings: argparse.Namespace, ask_user: Callable[[dict], dict] | None = None):
-        """`ask_user` answers the forms that the server shows to a person (MCP elicitation); without it none are shown."""
+        """`ask_user` answers the forms that the server shows a person (MCP elicitation); without it there are none."""
         self.mock = settings.mock
         self._ask_user = ask_user
         self._ids = itertools.count(1)
@@ -175,7 +175,7 @@ def read_settings(doc: str, more: Callable[[argparse.ArgumentParser], Any] | Non
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--mock", action="store_true", help="workers are mock-claude: no account, no cost")
     parser.add_argument("--claude", help="the Claude Code CLI (default: claude in PATH)")
-    parser.add_argument("--bin", type=Path, default=BINARIES, help="folder of the programs (default: build/release/bin)")
+    parser.add_argument("--bin", type=Path, default=BINARIES, help="where the programs are (build/release/bin)")
     parser.add_argument("--model", default="haiku", help="where the example names none (default: haiku)")
     parser.add_argument("--log-dir", type=Path, help="keep the transcripts here (default: they go at the end)")
     if more:

@@ -1,4 +1,4 @@
-"""Multi-perspective review: several roles read the same file; each gives its findings in a form that a program can read.
+"""Multi-perspective review: several roles read one file; each gives its findings in a form that a program can read.
 
 `agent_type` is a role in free text here; the name of an agent file works as well. `json_schema` makes a worker that
 gives no such result fail.

@@ -1,14 +1,14 @@
-"""Permission approval with the user: the server asks the person directly, or the model asks and answers for all at once.
+"""Permission approval with the user: the server asks the person itself, or the model answers for all workers at once.
 
 `ask: "human"` (and "auto", the default, in a client that can show forms): the question goes to the user as a form, by
 MCP elicitation, while `wait` goes on. `ask: "model"`: `wait` returns with the question and the model answers it;
 `scope: "all"` answers the same request of every worker, also of those that have yet to ask.
 
     spawn_worker {"description": "ask the user", "prompt": "…", "options": {"ask": "human"}}
-    wait {}                                              the user sees a form; the model sees the result
+    wait {}                                            the user sees a form; the model sees the result
     spawn_worker {"description": "first of two", "prompt": "…", "options": {"ask": "model"}}
     spawn_worker {"description": "second of two", "prompt": "…", "options": {"ask": "model"}}
-    wait {}                                              {"pending_permissions": [{"request_id": "…", "tool": "Bash", …}]}
+    wait {}                                            {"pending_permissions": [{"request_id": "…", "tool": "Bash", …}]}
     approve_permission {"request_id": "…", "allow": true, "scope": "all"}
     wait {}
 """

@@ -1,6 +1,6 @@
 """Pipeline: workers that start when others have completed, without a word from the lead in between.
 
-`after` names the predecessors; the worker's prompt gets their descriptions and transcripts. Here one outline goes to two
+`after` names the predecessors; the worker's prompt gets their descriptions and transcripts. Here an outline goes to two
 writers, and both texts to an editor: a fan-out and a fan-in. A predecessor that fails fails its successors too, unless
 they say `"after_policy": "always"`.
 

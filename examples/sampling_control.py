@@ -5,7 +5,7 @@ No option is dropped without a word: each reaches the model, or a warning says w
     spawn_worker {"description": "likeliest words", "prompt": "…", "options": {"top_k": 5, "max_tokens": 2000}}
     spawn_worker {"description": "both at once", "prompt": "…", "options": {"temperature": 0.7, "top_p": 0.9}}
     spawn_worker {"description": "a model that takes none", "prompt": "…", "options": {"model": "opus", "top_p": 0.9}}
-    spawn_worker {"description": "a slip", "prompt": "…", "options": {"temprature": 0.7}}     refused, with the right name
+    spawn_worker {"description": "a slip", "prompt": "…", "options": {"temprature": 0.7}}  refused, with the right name
     wait {}
 """
 

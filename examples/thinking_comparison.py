@@ -1,4 +1,4 @@
-"""Thinking comparison: one problem without thinking, with a small budget for it, and with a large one; what does it buy?
+"""Thinking comparison: one problem without thinking, with a small budget for it, and with a large one.
 
 Newer models decide themselves how much they think: a budget is then dropped with a warning, and `effort` is the option
 that counts. This one takes a budget.

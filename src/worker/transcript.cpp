@@ -434,13 +434,20 @@ bool transcript::has_reply() const {
 
 std::error_code transcript::recover() {
   record_.state = "interrupted";
-  // The id was chosen before the CLI began a session by it. Without one there is nothing to resume, and nothing to
-  // lose.
-  if (record_.turns.size() <= 1 && !has_reply()) record_.session_id.clear();
   if (!record_.turns.empty()) record_.turns.back()["state"] = record_.state;
-  if (!record_.error)
-    record_.error = "The manager ended while this turn was running. resume_worker continues the session.";
-  if (!files_.is_regular_file(sibling(".part"))) return save();
+  // The id of a first turn was chosen before the CLI began a session by it. Without a reply there is nothing to resume,
+  // and nothing to lose. A turn that is taken up again after a rate limit has begun before.
+  const bool has_begun_before =
+      record_.turns.size() > 1 || (!record_.turns.empty() && record_.turns.back().contains("retries"));
+  if (!has_begun_before && !has_reply()) record_.session_id.clear();
+  const auto what_to_do =
+      record_.session_id.empty() ? "resume_worker starts it." : "resume_worker continues the session.";
+  const bool has_begun = files_.is_regular_file(sibling(".part"));
+  if (!record_.error) {
+    record_.error = std::string("The manager ended ") +
+                    (has_begun ? "while this turn was running. " : "before this turn began. ") + what_to_do;
+  }
+  if (!has_begun) return save();
   const auto error = finish_merged();
   // A part that never got as far as the messages before it holds nothing of its own.
   return error == std::errc::io_error ? save() : error;

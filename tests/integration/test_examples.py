@@ -72,7 +72,7 @@ def test_example_temperature_sweep(arena):
 
 def test_example_sampling_control(arena):
     out = with_mock(arena, "sampling_control").out
-    assert "note: top_p: dropped, because the model \"claude-sonnet-4-5\" takes temperature or top_p but not both" in out
+    assert '"claude-sonnet-4-5" takes temperature or top_p but not both; temperature was kept.' in out
     assert 'note: top_p: dropped, because the model "opus"' in out
     assert "did you mean options.temperature?" in out
     assert out.count("Gamboge") == 3

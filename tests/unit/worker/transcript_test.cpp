@@ -217,6 +217,22 @@ TEST_F(transcripts, a_recovered_turn_without_a_reply_has_no_session_to_resume) {
   }
 }
 
+TEST_F(transcripts, a_worker_that_was_queued_when_its_manager_was_killed_has_no_session_to_resume) {
+  for (const bool has_begun_before : {false, true}) {
+    transcript_record record;
+    record.worker_id = "w1";
+    record.state = "queued";
+    record.session_id = "a session";
+    record.turns.push_back({{"prompt", "go"}, {"state", "queued"}});
+    if (has_begun_before) record.turns.back()["retries"] = 1;
+    transcript written(files_, directory_, std::move(record));
+    ASSERT_FALSE(written.save());
+    const auto found = loaded();
+    EXPECT_EQ(found->record().session_id, has_begun_before ? "a session" : "");
+    EXPECT_NE(found->record().error.value_or("").find("before this turn began"), std::string::npos);
+  }
+}
+
 TEST_F(transcripts, one_that_another_process_is_writing_is_left_alone) {
   auto written = begun();
   std::string reason;
