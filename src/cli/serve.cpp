@@ -149,13 +149,12 @@ class service {
     tasks.spawn(listen_for_signals(session));
     context_.run();
     const auto left = launcher_.running();
-    if (left.empty()) {
-      ledger_.remove();
-      return EXIT_SUCCESS;
-    }
+    if (left.empty()) ledger_.remove();
+    if (left.empty() && !is_out_of_time_) return EXIT_SUCCESS;
     stream.reset();  // puts the standard streams back as they were
-    worker::keep_last_watch(left, ledger_, patience_of_last_watch);
-    // Coroutines that wait for these children are still suspended: there is no orderly end for them in this process.
+    if (!left.empty()) worker::keep_last_watch(left, ledger_, patience_of_last_watch);
+    // Coroutines of workers are still suspended, also where their children have just gone: there is no orderly end for
+    // them in this process.
     std::_Exit(EXIT_SUCCESS);
   }
 
@@ -177,6 +176,7 @@ class service {
     const bool all_gone = co_await coro::wait_until(manager_.children_gone(), clock_, deadline);
     if (all_gone) co_return;
     spdlog::info("{} workers are still ending; a watch stays behind for them", launcher_.running().size());
+    is_out_of_time_ = true;
     context_.stop();
   }
 
@@ -210,6 +210,7 @@ class service {
   mcp::server server_;
   asio::signal_set signals_;
   std::unique_ptr<coro::timer> last_resort_;
+  bool is_out_of_time_ = false;
 };
 
 }  // namespace

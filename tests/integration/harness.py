@@ -73,7 +73,8 @@ class Arena:
             await server.initialize()
             yield server
             if server.returncode is None:
-                assert await server.close() == 0
+                code = await server.close()
+                assert code == 0, f"exit code {code}; its stderr ends with:\n{server.stderr[-2000:]}"
             assert server.noise == [], "only MCP belongs on stdout"
             assert server.stray == []
 
