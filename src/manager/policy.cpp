@@ -479,6 +479,14 @@ bool same_request(const worker::permission_line& a, const worker::permission_lin
   return canonical && canonical == canonical_input(b.tool, second);
 }
 
+std::string request_key(const worker::permission_line& asked) {
+  const auto input = parse_json(asked.input);
+  if (input.is_discarded()) return asked.tool + "\n" + asked.input;
+  const auto canonical = canonical_input(asked.tool, input);
+  return asked.tool + "\n" +
+         (canonical ? canonical->dump(-1, ' ', false, json::error_handler_t::replace) : asked.input);
+}
+
 namespace {
 
 bool is_one_of(const json& entry, std::string_view name, std::span<const std::string_view> values) {

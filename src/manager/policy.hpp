@@ -106,6 +106,9 @@ std::string exact_rule_for(std::string_view tool, const nlohmann::json& input);
 /// members, and Bash's `description`, prose for who is asked, does not count. The caller compares the directories.
 bool same_request(const worker::permission_line& a, const worker::permission_line& b);
 
+/// Equal only for two that are the same request. To compare many, take this once for each.
+std::string request_key(const worker::permission_line& asked);
+
 /// The `permission_suggestions` of a question, fit to be sent back as `updatedPermissions`: every `destination` is
 /// `session`, so that no settings file is written; malformed and unknown entries and `setMode bypassPermissions` are
 /// left out. Anything but an array gives an empty one.

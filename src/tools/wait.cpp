@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <list>
+#include <map>
 
 namespace awm::tools {
 namespace {
@@ -215,23 +216,23 @@ json describe(const manager::pending_permission& pending, std::size_t longest_te
 /// counted.
 void add_questions(json& answer, const std::list<manager::pending_permission>& pending) {
   constexpr std::array<std::size_t, 3> lengths{4000, 500, 100};
-  std::size_t longest_text = lengths.front();
+  std::map<std::string, std::string> first_with;  // by key, its request_id
+  std::vector<std::string> same_as;               // empty: the first of its kind
+  for (const auto& one : pending) {
+    const auto [first, is_new] = first_with.emplace(manager::request_key(one.question), one.request_id);
+    same_as.push_back(is_new ? "" : first->second);
+  }
   json shown;
-  for (const auto length : lengths) {
-    longest_text = length;
+  for (const auto longest_text : lengths) {
     shown = json::array();
-    std::vector<const manager::pending_permission*> distinct;
+    auto same = same_as.begin();
     for (const auto& one : pending) {
-      const auto same = std::find_if(distinct.begin(), distinct.end(), [&](const auto* other) {
-        return manager::same_request(other->question, one.question);
-      });
       auto entry = describe(one, longest_text);
-      if (same != distinct.end()) {
-        entry["same_as"] = (*same)->request_id;
+      if (!same->empty()) {
+        entry["same_as"] = *same;
         entry["input"] = json::object();
-      } else {
-        distinct.push_back(&one);
       }
+      ++same;
       shown.push_back(std::move(entry));
     }
     if (shown.dump().size() <= longest_questions) break;
