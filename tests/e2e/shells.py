@@ -35,14 +35,16 @@ class Shell:
     """
 
     def __init__(self, folder, name="shell"):
-        self._gate = folder / f"{name}.gate"
-        pace = folder / f"{name}.pace"
-        os.mkfifo(self._gate)
+        gate, pace = folder / f"{name}.gate", folder / f"{name}.pace"
+        os.mkfifo(gate)
         os.mkfifo(pace)
-        self.pauses = f"read -t 0.3 _ <> {pace}; echo again"
+        # Open for reading too: so nothing blocks on a shell that never came, and what was written stays for it.
+        self._gate = os.open(gate, os.O_RDWR)
         self._started = Started(folder / f"{name}.started")
-        self.waits = f"echo $$ > {folder / name}.started; read _ < {self._gate}; echo open"
-        self.stays = f"echo $$ > {folder / name}.started; tail -f /dev/null"
+        tells = f"echo $$ > {folder / name}.started; "
+        self.waits = f"{tells}read _ < {gate}; echo open"
+        self.stays = f"{tells}tail -f /dev/null"
+        self.pauses = f"read -t 0.3 _ <> {pace}; echo again"
 
     @staticmethod
     def directive(command, **more):
@@ -53,13 +55,9 @@ class Shell:
         pid, = await self._started.tools(1)
         return pid
 
-    async def open(self):
-        """Waits until the shell runs, and ends it."""
-        await asyncio.to_thread(self._open)
-
-    def _open(self):
-        with open(self._gate, "w"):
-            pass
+    def open(self):
+        """Lets the shell that `waits` end, now or when it comes."""
+        os.write(self._gate, b"\n")
 
 
 async def ended(pid):

@@ -1,4 +1,4 @@
-"""What a lead does with a fleet of real workers: it reaches into turns, ends them, limits them, and believes results."""
+"""What a lead does with a fleet of real workers: it reaches into turns, ends and limits them, and believes results."""
 import asyncio
 import json
 import os
@@ -65,7 +65,7 @@ async def test_a_steering_message_is_read_in_the_turn_that_runs(stage):
     worker = await stage.spawn("work until you are told otherwise", allowed_tools=["Bash"])
     await shell.pid()
     sending = asyncio.create_task(stage.send(worker, "look at x", "steer"))
-    await shell.open()
+    shell.open()
     assert await sending in ("delivered", UNKNOWN_YET)
     entry = await stage.completed(worker)
     assert (entry["turn"], entry["result_preview"]) == (1, "heard: look at x")
@@ -94,7 +94,7 @@ async def test_a_queued_message_begins_the_next_turn(stage):
     worker = await stage.spawn(Shell.directive(shell.waits), allowed_tools=["Bash"])
     await shell.pid()
     assert await stage.send(worker, "SAY second", "queue") == "next_turn"
-    await shell.open()
+    shell.open()
     first, second = await stage.finish(worker, turns=2)
     assert [(entry["turn"], entry["result_preview"]) for entry in (first, second)] == [
         (1, "tool said: open"), (2, "second")]
@@ -318,7 +318,7 @@ async def test_a_worker_with_a_background_task_completes_after_it(stage):
         allowed_tools=["Bash"], background=True)
     await shell.pid()
     await in_background(stage, worker)
-    await shell.open()
+    shell.open()
     entry = await stage.completed(worker)
     assert (entry["turn"], entry["result_preview"]) == (1, "heard of it")
     assert stage.requests[-1].conversation.notification
@@ -402,7 +402,8 @@ async def test_a_worktree_is_kept_with_its_work_and_removed_when_untouched(stage
 @story
 async def test_a_warm_worker_answers_as_a_cold_one_from_the_same_process(stage):
     async def run(between):
-        worker = await stage.spawn('the first\nTOOL Bash {"command": "echo $AWM_STORY"}\nSAY one', allowed_tools=["Bash"])
+        worker = await stage.spawn("the first\n" + Shell.directive("echo $AWM_STORY") + "\nSAY one",
+                                   allowed_tools=["Bash"])
         first = await stage.completed(worker)
         await between(first)
         await stage.resume(worker, "SAY two")

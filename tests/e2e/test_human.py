@@ -1,4 +1,4 @@
-"""Who answers a worker's question, with the real CLI on both sides: rules, the user through the lead's client, the lead."""
+"""Who answers a worker's question, with the real CLI on both sides: rules, the user in the lead's client, the lead."""
 import json
 import re
 import subprocess

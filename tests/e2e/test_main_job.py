@@ -114,23 +114,26 @@ async def test_permissions_are_answered(world):
 
 
 async def test_failures_are_told_with_a_hint_and_hide_nobody(world):
-    fast = {"CLAUDE_CODE_MAX_RETRIES": "1"}
+    at_once = dict(env={"CLAUDE_CODE_MAX_RETRIES": "1"}, rate_limit_retries=0)
     errors = {
         400: "ERROR 400 {}",
-        401: "ERROR 401 {}",
         429: 'ERROR 429 {"headers": {"x-should-retry": "false"}}',
         529: "ERROR 529 {}",
     }
     expected = {}
-    async with world.manager() as manager:
+    async with world.manager("--rate-limit-pause", "1") as manager:
         good = await manager.spawn("SAY fine")
         for status, prompt in errors.items():
-            expected[(await manager.spawn(prompt, env=fast))["worker_id"]] = str(status)
+            expected[(await manager.spawn(prompt, **at_once))["worker_id"]] = str(status)
         killed = await manager.spawn("HOLD for ever\nSAY never")
         expected[killed["worker_id"]] = "signal"
         request = await asyncio.to_thread(world.workers.wait_for, lambda request: "HOLD" in request.prompt)
         child, = (pid for pid, command in marked(world.root) if request.session_id in command)
         os.kill(child, signal.SIGKILL)
+        # Last, when all the others have started: nothing starts behind a refused key.
+        for prompt in errors.values():
+            await asyncio.to_thread(world.workers.wait_for, lambda request, prompt=prompt: request.prompt == prompt)
+        expected[(await manager.spawn("ERROR 401 {}", **at_once))["worker_id"]] = "401"
         finished = await manager.wait_for_all(len(expected) + 1)
 
     assert finished[good["worker_id"]][1]

@@ -138,7 +138,8 @@ class Conversation:
                 # tool results of a turn that was stopped.
                 start, self.prompt, self.notification = index, _texts_of(message["content"])[-1], None
         newest = next((i for i, m in enumerate(body.get("messages", [])) if messages and m is messages[start]), 0)
-        # What the user said in the middle of the turn comes as a note of the system, for older models in a tool's result.
+        # What the user said in the middle of the turn comes as a note of the system; for older models it stands in a
+        # tool's result.
         self.steered = [text for message in body.get("messages", [])[newest:] for note in self._all_texts(message)
                         for text in STEERED.findall(note)]
         # One round a reply since the prompt: the results of its tool calls.
@@ -160,8 +161,11 @@ class Conversation:
         content = message.get("content") or ""
         if isinstance(content, str):
             return [content]
-        return [text for block in content
-                for text in (Conversation._all_texts(block) if block.get("type") == "tool_result" else [block.get("text", "")])]
+        texts = []
+        for block in content:
+            is_result = block.get("type") == "tool_result"
+            texts += Conversation._all_texts(block) if is_result else [block.get("text", "")]
+        return texts
 
     @staticmethod
     def _holds_results(message):
