@@ -453,7 +453,7 @@ TEST(budget, that_is_spent_lets_running_workers_come_to_an_end) {
     stage.child(0).print_result("dear", {{"total_cost_usd", 1.5}});
     stage.child(0).exit_with(0);
     co_await settle();
-    EXPECT_TRUE(contains(stage.prompts(1).back(), "budget of all workers is spent"));
+    EXPECT_TRUE(contains(stage.prompts(1).back(), "money for all workers is spent"));
     EXPECT_FALSE(stage.was_interrupted(1));
     stage.clock.advance(60s);
     EXPECT_TRUE(stage.was_interrupted(1));

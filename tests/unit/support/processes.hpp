@@ -44,11 +44,14 @@ class process_handle {
   int fd_;
 };
 
-/// A named pipe on which processes announce themselves: `echo $$ > path`.
+/// A named pipe on which processes announce themselves, `echo $$ > path`, and one that nobody ever writes to: a shell
+/// that has announced itself stays by `read nothing < path.never`. (With `exec tail` it could be looked at in the
+/// middle of the exec, when it has no environment.)
 class announcements {
  public:
   explicit announcements(std::filesystem::path path) : path_(std::move(path)) {
     ::mkfifo(path_.c_str(), 0600);
+    ::mkfifo((path_.native() + ".never").c_str(), 0600);
     fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);  // for writing too: it must not end with its writers
   }
   announcements(const announcements&) = delete;
@@ -58,7 +61,7 @@ class announcements {
   const std::string& path() const { return path_.native(); }
 
   /// The next pid that was announced; blocks until there is one.
-  pid_t next() {
+  pid_t next() const {
     std::string digits;
     for (char character = 0; ::read(fd_, &character, 1) == 1 && character != '\n';) digits += character;
     return std::stoi(digits);

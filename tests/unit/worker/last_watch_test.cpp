@@ -51,7 +51,8 @@ class last_watch : public ::testing::Test {
 
   /// A tool in a session of its own, which announces itself.
   std::string tool(const std::string& environment = "") const {
-    return environment + " setsid sh -c 'echo $$ > " + announced_.path() + "; exec tail -f /dev/null > /dev/null' & ";
+    return environment + " setsid sh -c 'echo $$ > " + announced_.path() + "; read nothing < " + announced_.path() +
+           ".never' & ";
   }
 
   test::temporary_directory folder_;
@@ -84,8 +85,8 @@ TEST_F(last_watch, ends_the_tools_of_a_child_that_ends_by_itself_and_removes_the
 }
 
 TEST_F(last_watch, holds_no_lock_of_the_server) {
-  const auto server =
-      start_server("trap '' INT; echo $$ > " + announced_.path() + "; exec tail -f /dev/null > /dev/null", 10min);
+  const auto server = start_server(
+      "trap '' INT; echo $$ > " + announced_.path() + "; read nothing < " + announced_.path() + ".never", 10min);
   const process_handle child(announced_.next());
   std::error_code error;
   EXPECT_FALSE(files_.try_lock(folder_.path() / ".owners", 1, error));

@@ -52,15 +52,20 @@ class ledger_test : public ::testing::Test {
     return folder_.path() / (".manager-" + manager_id + ".ndjson");
   }
 
-  /// A manager that starts one child, which runs the script and no longer dies with its parent; its pid.
+  /// A manager that has started, and noted, one child, which runs the script; its pid.
   pid_t start_manager(const std::string& script) {
+    const announcements noted(folder_.path() / "noted");
     const pid_t manager = ::fork();
-    if (manager != 0) return manager;
+    if (manager != 0) {
+      noted.next();
+      return manager;
+    }
     asio::io_context context;
     ledger book(folder_.path(), id);
     local_launcher launcher(context.get_executor(), &book);
     std::error_code error;
     const auto child = launcher.start({"/bin/sh", {"-c", script}, {"PATH=/usr/bin:/bin"}, "", "some worker"}, error);
+    std::ofstream(noted.path()) << ::getpid() << std::endl;
     context.run();
     ::_exit(0);
   }
@@ -81,7 +86,7 @@ class ledger_test : public ::testing::Test {
     std::vector<char*> variables;
     for (const auto& variable : environment) variables.push_back(const_cast<char*>(variable.c_str()));
     variables.push_back(nullptr);
-    const auto script = announce() + "exec tail -f /dev/null > /dev/null";
+    const auto script = announce() + "read nothing < " + announced_.path() + ".never";
     ::execle("/bin/sh", "sh", "-c", script.c_str(), nullptr, variables.data());
     ::_exit(127);
   }
@@ -141,7 +146,8 @@ TEST_F(ledger_test, keeps_its_lines_until_there_is_a_folder) {
 }
 
 TEST_F(ledger_test, what_a_killed_manager_left_behind_is_ended_with_its_tools) {
-  const auto tool = "setsid sh -c 'echo $$ > " + announced_.path() + "; exec tail -f /dev/null > /dev/null' & ";
+  const auto tool =
+      "setsid sh -c 'echo $$ > " + announced_.path() + "; read nothing < " + announced_.path() + ".never' & ";
   const pid_t manager = start_manager("trap '' INT TERM; " + tool + announce() + "while :; do wait; done");
   const process_handle first(announced_.next());
   const process_handle second(announced_.next());
@@ -165,9 +171,10 @@ TEST_F(ledger_test, what_a_killed_manager_left_behind_is_ended_with_its_tools) {
 }
 
 TEST_F(ledger_test, a_tool_is_ended_whose_worker_has_ended_already) {
-  const auto tool =
-      "trap '' INT; setsid sh -c 'echo $$ > " + announced_.path() + "; exec tail -f /dev/null > /dev/null' & ";
-  const pid_t manager = start_manager(tool + "trap - INT; " + announce() + "exec tail -f /dev/null > /dev/null");
+  const auto tool = "trap '' INT; setsid sh -c 'echo $$ > " + announced_.path() + "; read nothing < " +
+                    announced_.path() + ".never' & ";
+  const pid_t manager =
+      start_manager(tool + "trap - INT; " + announce() + "read nothing < " + announced_.path() + ".never");
   const process_handle first(announced_.next());
   const process_handle second(announced_.next());
   kill_manager(manager);  // its child gets SIGINT
@@ -282,7 +289,8 @@ TEST_F(ledger_test, no_folder_is_no_error) {
 }
 
 TEST_F(ledger_test, a_cancelled_search_kills_at_once) {
-  const pid_t manager = start_manager("trap '' INT TERM; " + announce() + "exec tail -f /dev/null > /dev/null");
+  const pid_t manager =
+      start_manager("trap '' INT TERM; " + announce() + "read nothing < " + announced_.path() + ".never");
   const process_handle left(announced_.next());
   kill_manager(manager);
   asio::io_context context;

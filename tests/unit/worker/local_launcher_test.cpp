@@ -33,7 +33,8 @@ class local_launcher_test : public ::testing::Test {
 
   /// A tool as the CLI runs it: in a session of its own. It announces itself.
   std::string tool(const std::string& before = "") const {
-    return before + "setsid sh -c 'echo $$ > " + announced_.path() + "; exec tail -f /dev/null > /dev/null' & ";
+    return before + "setsid sh -c 'echo $$ > " + announced_.path() + "; read nothing < " + announced_.path() +
+           ".never' & ";
   }
 
   test::temporary_directory folder_;
@@ -72,8 +73,8 @@ TEST_F(local_launcher_test, what_a_child_left_behind_is_gone_when_it_is_told_to_
 TEST_F(local_launcher_test, a_tool_of_a_tool_dies_too) {
   with_launcher([this](asio::any_io_executor, local_launcher& launcher) -> awaitable {
     std::error_code error;
-    const auto deep = "setsid sh -c 'setsid sh -c \"echo \\$\\$ > " + announced_.path() +
-                      "; exec tail -f /dev/null > /dev/null\" & wait' & read line";
+    const auto deep = "setsid sh -c 'setsid sh -c \"echo \\$\\$ > " + announced_.path() + "; read nothing < " +
+                      announced_.path() + ".never\" & wait' & read line";
     const auto child = launcher.start(shell(deep), error);
     const process_handle left(announced_.next());
     child->close_input();
