@@ -81,7 +81,7 @@ async def test_running_workers_are_told_that_the_money_is_spent(arena):
         running = (await spawn(server, "MOCK tool-until 1\nMOCK received"))["worker_id"]
         await spawn(server, "MOCK cost 0.06\nMOCK say expensive")
         done = {e["worker_id"]: e for e in (await server.call("wait"))["completed"]}
-        assert "budget of all workers is spent" in done[running]["result_preview"]
+        assert "money for all workers is spent" in done[running]["result_preview"]
 
 
 @async_test

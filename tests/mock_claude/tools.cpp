@@ -84,7 +84,9 @@ void session::run_tool(const question& asked, std::string_view input, verdict ho
   } else if (asked.tool == "ExitPlanMode") {
     who_.permission_mode = "default";
     io_.print(wire::status(who_));
-    std::string_view const plan = json::member(input, "plan");
+    // The real one reads the plan's file when only its path comes back.
+    bool const names_file = json::member(input, "plan").empty() && !json::member(input, "planFilePath").empty();
+    std::string_view const plan = json::member(names_file ? std::string_view(asked.input) : input, "plan");
     output = plan.empty()
                  ? "User has approved exiting plan mode. You can now proceed."
                  : "User has approved your plan. You can now start coding.\n\n## Approved Plan:\n" + json::text(plan);
