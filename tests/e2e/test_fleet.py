@@ -221,7 +221,7 @@ async def test_a_fleet_whose_money_is_spent_winds_down_and_starts_nothing(stage)
         spends = await stage.spawn("spend", model=CHEAP)
         told, spent = await stage.finish(works, spends)
         assert told["state"] == "completed"
-        assert told["result_preview"].startswith("told: The budget of all workers is spent")
+        assert told["result_preview"].startswith("told: The money for all workers is spent")
         assert spent["cost_usd"] > 0.006
         try:
             await stage.spawn("SAY more")
