@@ -96,15 +96,18 @@ void broker::withdraw(std::string_view worker_id, std::string_view child_request
   hooks_.changed();
 }
 
-const pending_permission* broker::find(std::string_view request_id) const {
-  const auto found = std::find_if(pending_.begin(), pending_.end(),
-                                  [&](const entry& pending) { return pending.question.request_id == request_id; });
+broker::entries::iterator broker::locate(std::string_view request_id) {
+  return std::find_if(pending_.begin(), pending_.end(),
+                      [&](const entry& pending) { return pending.question.request_id == request_id; });
+}
+
+const pending_permission* broker::find(std::string_view request_id) {
+  const auto found = locate(request_id);
   return found == pending_.end() ? nullptr : &found->question;
 }
 
 void broker::decide(std::string_view request_id, const permission_answer& answer) {
-  const auto found = std::find_if(pending_.begin(), pending_.end(),
-                                  [&](const entry& pending) { return pending.question.request_id == request_id; });
+  const auto found = locate(request_id);
   if (found == pending_.end()) return;
   remember(*found, answer);
   settle(found, answer, decided_by::model);
@@ -177,8 +180,7 @@ asio::awaitable<void> broker::consult_human() {
 }
 
 void broker::take(const human_answer& answer, const std::string& request_id) {
-  const auto asked = std::find_if(pending_.begin(), pending_.end(),
-                                  [&](const entry& pending) { return pending.question.request_id == request_id; });
+  const auto asked = locate(request_id);
   if (answer.what == human_answer::kind::decided) {
     human_has_answered_ = true;
     remember(*asked, answer.answer);

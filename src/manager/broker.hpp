@@ -104,7 +104,7 @@ class broker {
   void withdraw(std::string_view worker_id, std::string_view child_request_id);
 
   /// The question, or null.
-  const pending_permission* find(std::string_view request_id) const;
+  const pending_permission* find(std::string_view request_id);
 
   /// Answers the question, on behalf of the model. With a scope, others of the same request are answered too.
   void decide(std::string_view request_id, const permission_answer& answer);
@@ -131,6 +131,7 @@ class broker {
   };
   using entries = std::list<entry>;
 
+  entries::iterator locate(std::string_view request_id);
   bool may_ask_human(const worker_policy& policy) const;
   void settle(entries::iterator which, const permission_answer& answer, decided_by by, std::string rule = {});
   void note(const pending_permission& question, const permission_answer& answer, decided_by by, std::string rule);

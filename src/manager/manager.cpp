@@ -158,6 +158,7 @@ asio::awaitable<answer<accepted_turn>> manager::spawn(spawn_request request) {
     workers_.emplace(worker.id, std::move(made));
     enqueue(worker);
     std::get<accepted_turn>(accepted).queued = worker.next.has_value();
+    std::get<accepted_turn>(accepted).error = worker.error;
   } else if (worker.worktree) {
     worker::git_program git{config_.git, config_.environment};
     co_await worker::settle_worktree(launcher_, clock_, files_, std::move(git), *worker.worktree);
@@ -233,11 +234,8 @@ asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
   launch.session_id = record.session_id;
   launch.session_cwd = record.cwd;
   launch.resume = true;
+  request.prompt.insert(0, unseen_prompts(record));
   if (record.session_id.empty()) {
-    // It never began to work: what it was to do then comes first.
-    std::string earlier;
-    for (const auto& turn : record.turns) earlier += turn.value("prompt", "") + "\n\n";
-    request.prompt.insert(0, earlier);
     launch.session_id = worker::random_uuid();
     launch.resume = false;
   }
@@ -252,6 +250,16 @@ asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
     release_if_done(worker);
   }
   co_return accepted;
+}
+
+/// What the worker was to do in turns that never began, or before it had a session: it comes first.
+std::string manager::unseen_prompts(const worker::transcript_record& record) {
+  std::string prompts;
+  for (auto turn = record.turns.rbegin(); turn != record.turns.rend(); ++turn) {
+    if (!record.session_id.empty() && !turn->value("unstarted", false)) break;
+    prompts.insert(0, turn->value("prompt", "") + "\n\n");
+  }
+  return prompts;
 }
 
 /// A worker that has nothing to do, owned and with its transcript in memory.
@@ -305,7 +313,7 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   worker.next = std::move(next);
   // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
   queue_.reopen();
-  return accepted_turn{worker.id, false, worker.transcript_path, std::move(warnings)};
+  return accepted_turn{worker.id, false, worker.transcript_path, std::move(warnings), {}};
 }
 
 answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, const worker::launch_request& launch,
@@ -864,7 +872,7 @@ void manager::close_books(managed_worker& worker) {
   auto& record = worker.transcript->record();
   record.state = "interrupted";
   record.error = "The manager was stopped before this turn began. resume_worker starts it.";
-  record.turns.back()["state"] = record.state;
+  record.turns.back().update({{"state", record.state}, {"unstarted", true}});
   if (record.turns.size() == 1) record.session_id.clear();
   worker.transcript->save();
   worker.next.reset();

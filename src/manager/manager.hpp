@@ -93,6 +93,8 @@ struct accepted_turn {
   bool queued = false;
   std::string transcript_path;
   std::vector<std::string> warnings;
+  /// Why it failed at once, as with a predecessor that has failed; empty: it did not.
+  std::string error;
 };
 
 /// How a message reaches a running worker.
@@ -237,6 +239,7 @@ class manager final : private fleet {
   asio::awaitable<std::optional<refusal>> isolate(managed_worker& worker);
   std::optional<refusal> unknown_predecessor(const spawn_request& request);
   void put_after(managed_worker& worker, const spawn_request& request);
+  static std::string unseen_prompts(const worker::transcript_record& record);
   answer<managed_worker*> find_idle(const std::string& worker_id);
   std::optional<refusal> load(managed_worker& worker);
   answer<accepted_turn> accept(managed_worker& worker, std::string prompt, worker::launch_request launch);

@@ -1,18 +1,22 @@
 #include "tools/accepted.hpp"
 
+#include "tools/define.hpp"
+
 namespace awm::tools {
 
 using nlohmann::json;
 
 mcp::tool_result accepted_result(const manager::answer<manager::accepted_turn>& accepted) {
-  if (const auto* const refused = std::get_if<manager::refusal>(&accepted))
-    return mcp::tool_result::error(refused->reason);
-  const auto& turn = std::get<manager::accepted_turn>(accepted);
-  json result = {{"worker_id", turn.worker_id},
-                 {"state", turn.queued ? "queued" : "running"},
-                 {"conversation_history_file_path", turn.transcript_path}};
-  if (!turn.warnings.empty()) result["warnings"] = turn.warnings;
-  return mcp::tool_result::json(std::move(result));
+  return result_of(accepted, [](const manager::accepted_turn& turn) {
+    json result = {{"worker_id", turn.worker_id},
+                   {"state", !turn.error.empty() ? "failed"
+                             : turn.queued       ? "queued"
+                                                 : "running"},
+                   {"conversation_history_file_path", turn.transcript_path}};
+    if (!turn.error.empty()) result["error_hint"] = turn.error;
+    if (!turn.warnings.empty()) result["warnings"] = turn.warnings;
+    return result;
+  });
 }
 
 json accepted_schema() {
@@ -20,7 +24,8 @@ json accepted_schema() {
     "type": "object",
     "properties": {
       "worker_id": {"type": "string", "description": "UUID of the worker, for life."},
-      "state": {"enum": ["running", "queued"]},
+      "state": {"enum": ["running", "queued", "failed"], "description": "failed: one of the workers in after has failed; wait delivers it."},
+      "error_hint": {"type": "string"},
       "conversation_history_file_path": {"type": "string", "description": "Absolute path of the transcript (JSON), readable at any time."},
       "warnings": {"type": "array", "items": {"type": "string"}, "description": "What was chosen or dropped, and why."}
     },

@@ -1,3 +1,4 @@
+#include "tools/define.hpp"
 #include "tools/tools.hpp"
 
 namespace awm::tools {
@@ -66,16 +67,14 @@ mcp::tool_result answer(manager::manager& manager, const json& arguments) {
     return mcp::tool_result::error(
         "updated_input is the input of one request: give one request_id with it. Nothing was answered.");
   }
-  const auto answered = manager.decide(ids, given);
-  if (const auto* const refused = std::get_if<manager::refusal>(&answered))
-    return mcp::tool_result::error(refused->reason);
-  const auto& questions = std::get<std::vector<manager::pending_permission>>(answered);
-  auto result = id.is_array() ? json::object() : describe(questions.front());
-  result["decision"] = given.allow ? "allow" : "deny";
-  if (id.is_array()) {
-    for (const auto& question : questions) result["answered"].push_back(describe(question));
-  }
-  return mcp::tool_result::json(std::move(result));
+  return result_of(manager.decide(ids, given), [&](const std::vector<manager::pending_permission>& questions) {
+    auto result = id.is_array() ? json::object() : describe(questions.front());
+    result["decision"] = given.allow ? "allow" : "deny";
+    if (id.is_array()) {
+      for (const auto& question : questions) result["answered"].push_back(describe(question));
+    }
+    return result;
+  });
 }
 
 asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
@@ -85,17 +84,10 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool approve_permission(manager::manager& manager) {
-  mcp::tool tool;
-  tool.name = "approve_permission";
-  tool.title = "Answer a worker's permission request";
-  tool.description = description;
-  tool.input_schema = input_schema();
-  tool.output_schema = output_schema();
-  tool.annotations = {
-      {"readOnlyHint", false}, {"destructiveHint", true}, {"idempotentHint", false}, {"openWorldHint", true}};
-  tool.meta = {{"anthropic/alwaysLoad", true}};
-  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return tool;
+  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return define({"approve_permission", "Answer a worker's permission request", description, input_schema(),
+                 output_schema(), effect::destructive},
+                std::move(handler));
 }
 
 }  // namespace awm::tools

@@ -1,3 +1,4 @@
+#include "tools/define.hpp"
 #include "tools/tools.hpp"
 
 namespace awm::tools {
@@ -38,28 +39,20 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
   if (*id == "all") id.reset();
   auto reason = arguments.value("reason", "");
   const auto done = co_await manager.cancel(std::move(id), std::move(reason));
-  if (const auto* const refused = std::get_if<manager::refusal>(&done))
-    co_return mcp::tool_result::error(refused->reason);
-  const auto& workers = std::get<manager::cancelled_workers>(done);
-  json answer = {{"cancelled", workers.cancelled}};
-  if (!workers.idle.empty()) answer["not_at_work"] = workers.idle;
-  co_return mcp::tool_result::json(std::move(answer));
+  co_return result_of(done, [](const manager::cancelled_workers& workers) {
+    json answer = {{"cancelled", workers.cancelled}};
+    if (!workers.idle.empty()) answer["not_at_work"] = workers.idle;
+    return answer;
+  });
 }
 
 }  // namespace
 
 mcp::tool cancel_worker(manager::manager& manager) {
-  mcp::tool tool;
-  tool.name = "cancel_worker";
-  tool.title = "Cancel workers";
-  tool.description = description;
-  tool.input_schema = input_schema();
-  tool.output_schema = output_schema();
-  tool.annotations = {
-      {"readOnlyHint", false}, {"destructiveHint", true}, {"idempotentHint", true}, {"openWorldHint", false}};
-  tool.meta = {{"anthropic/alwaysLoad", true}};
-  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return tool;
+  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return define(
+      {"cancel_worker", "Cancel workers", description, input_schema(), output_schema(), effect::destructive, true},
+      std::move(handler));
 }
 
 }  // namespace awm::tools

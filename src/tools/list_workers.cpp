@@ -1,4 +1,5 @@
 #include "text/words.hpp"
+#include "tools/define.hpp"
 #include "tools/summary.hpp"
 #include "tools/tools.hpp"
 #include "worker/timestamp.hpp"
@@ -101,16 +102,9 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool list_workers(manager::manager& manager) {
-  mcp::tool tool;
-  tool.name = "list_workers";
-  tool.title = "List workers";
-  tool.description = description;
-  tool.input_schema = input_schema();
-  tool.output_schema = output_schema();
-  tool.annotations = {{"readOnlyHint", true}, {"openWorldHint", false}};
-  tool.meta = {{"anthropic/alwaysLoad", true}};
-  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return tool;
+  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return define({"list_workers", "List workers", description, input_schema(), output_schema(), effect::none},
+                std::move(handler));
 }
 
 }  // namespace awm::tools

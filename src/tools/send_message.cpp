@@ -1,3 +1,4 @@
+#include "tools/define.hpp"
 #include "tools/tools.hpp"
 
 namespace awm::tools {
@@ -62,28 +63,20 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
   auto text = arguments.at("text").get<std::string>();
   const auto mode = mode_of(arguments.value("mode", "steer"));
   const auto sent = co_await manager.send(std::move(id), std::move(text), mode);
-  if (const auto* const refused = std::get_if<manager::refusal>(&sent))
-    co_return mcp::tool_result::error(refused->reason);
-  const auto& receipt = std::get<manager::message_receipt>(sent);
-  json answer = {{"worker_id", receipt.worker_id}, {"outcome", to_string(receipt.fate)}};
-  if (!receipt.note.empty()) answer["note"] = receipt.note;
-  co_return mcp::tool_result::json(std::move(answer));
+  co_return result_of(sent, [](const manager::message_receipt& receipt) {
+    json answer = {{"worker_id", receipt.worker_id}, {"outcome", to_string(receipt.fate)}};
+    if (!receipt.note.empty()) answer["note"] = receipt.note;
+    return answer;
+  });
 }
 
 }  // namespace
 
 mcp::tool send_message(manager::manager& manager) {
-  mcp::tool tool;
-  tool.name = "send_message";
-  tool.title = "Send a message to a worker";
-  tool.description = description;
-  tool.input_schema = input_schema();
-  tool.output_schema = output_schema();
-  tool.annotations = {
-      {"readOnlyHint", false}, {"destructiveHint", false}, {"idempotentHint", false}, {"openWorldHint", true}};
-  tool.meta = {{"anthropic/alwaysLoad", true}};
-  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return tool;
+  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return define(
+      {"send_message", "Send a message to a worker", description, input_schema(), output_schema(), effect::additive},
+      std::move(handler));
 }
 
 }  // namespace awm::tools

@@ -1,4 +1,5 @@
 #include "tools/accepted.hpp"
+#include "tools/define.hpp"
 #include "tools/tools.hpp"
 #include "worker/options.hpp"
 
@@ -52,17 +53,9 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool spawn_worker(manager::manager& manager) {
-  mcp::tool tool;
-  tool.name = "spawn_worker";
-  tool.title = "Start a worker";
-  tool.description = description;
-  tool.input_schema = input_schema();
-  tool.output_schema = accepted_schema();
-  tool.annotations = {
-      {"readOnlyHint", false}, {"destructiveHint", false}, {"idempotentHint", false}, {"openWorldHint", true}};
-  tool.meta = {{"anthropic/alwaysLoad", true}};
-  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return tool;
+  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return define({"spawn_worker", "Start a worker", description, input_schema(), accepted_schema(), effect::additive},
+                std::move(handler));
 }
 
 }  // namespace awm::tools

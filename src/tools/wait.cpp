@@ -1,4 +1,5 @@
 #include "text/words.hpp"
+#include "tools/define.hpp"
 #include "tools/tools.hpp"
 
 #include <algorithm>
@@ -350,19 +351,11 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool wait(manager::manager& manager) {
-  mcp::tool tool;
-  tool.name = "wait";
-  tool.title = "Wait for workers";
-  tool.description = description;
-  tool.input_schema = input_schema();
-  tool.output_schema = output_schema();
-  // Several may run in parallel, and with calls of other tools that change nothing.
-  tool.annotations = {{"readOnlyHint", true}, {"openWorldHint", false}};
-  tool.meta = {{"anthropic/alwaysLoad", true}};
-  tool.handler = [&manager](json arguments, mcp::request_context& context) {
+  auto handler = [&manager](json arguments, mcp::request_context& context) {
     return handle(manager, std::move(arguments), context);
   };
-  return tool;
+  return define({"wait", "Wait for workers", description, input_schema(), output_schema(), effect::none},
+                std::move(handler));
 }
 
 }  // namespace awm::tools

@@ -1,4 +1,5 @@
 #include "text/words.hpp"
+#include "tools/define.hpp"
 #include "tools/summary.hpp"
 #include "tools/tools.hpp"
 
@@ -46,15 +47,7 @@ json output_schema() {
   })");
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
-  constexpr int default_timeout = 30'000;
-  auto id = arguments.at("worker_id").get<std::string>();
-  const std::chrono::milliseconds patience(arguments.value("block", true) ? arguments.value("timeout", default_timeout)
-                                                                          : 0);
-  const auto found = co_await manager.output(std::move(id), patience);
-  if (const auto* const refused = std::get_if<manager::refusal>(&found))
-    co_return mcp::tool_result::error(refused->reason);
-  const auto& output = std::get<manager::worker_output>(found);
+json describe(const manager::worker_output& output) {
   auto shown = to_json(output.summary);
   shown["finished"] = output.is_finished;
   if (output.is_finished) {
@@ -64,22 +57,24 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
   } else {
     shown["recent"] = output.summary.recent;
   }
-  co_return mcp::tool_result::json(std::move(shown));
+  return shown;
+}
+
+asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
+  constexpr int default_timeout = 30'000;
+  auto id = arguments.at("worker_id").get<std::string>();
+  const std::chrono::milliseconds patience(arguments.value("block", true) ? arguments.value("timeout", default_timeout)
+                                                                          : 0);
+  const auto found = co_await manager.output(std::move(id), patience);
+  co_return result_of(found, describe);
 }
 
 }  // namespace
 
 mcp::tool worker_output(manager::manager& manager) {
-  mcp::tool tool;
-  tool.name = "worker_output";
-  tool.title = "Show a worker's output";
-  tool.description = description;
-  tool.input_schema = input_schema();
-  tool.output_schema = output_schema();
-  tool.annotations = {{"readOnlyHint", true}, {"openWorldHint", false}};
-  tool.meta = {{"anthropic/alwaysLoad", true}};
-  tool.handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return tool;
+  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
+  return define({"worker_output", "Show a worker's output", description, input_schema(), output_schema(), effect::none},
+                std::move(handler));
 }
 
 }  // namespace awm::tools

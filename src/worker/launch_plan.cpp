@@ -72,6 +72,7 @@ class planner {
     check_permission_mode();
     choose_tools();
     choose_servers();
+    check_json_schema();
     write_arguments();
     write_initialize();
     check_for_zero_bytes();
@@ -268,6 +269,13 @@ class planner {
   void wait_for_servers() {
     set_default("MCP_CONNECTION_NONBLOCKING", "0");
     set_default("MCP_CONNECT_TIMEOUT_MS", "30000");
+  }
+
+  /// 2.1.197 ignores a schema that it cannot use, and then the worker gives no structured result.
+  void check_json_schema() {
+    if (!wanted_.json_schema || wanted_.json_schema->value("type", json()) == "object") return;
+    fail("json_schema", text::shortened(wanted_.json_schema->dump(-1, ' ', false, json::error_handler_t::replace), 200),
+         "give a JSON Schema with \"type\": \"object\" at its root");
   }
 
   void write_arguments() {

@@ -447,7 +447,10 @@ std::error_code transcript::recover() {
     record_.error = std::string("The manager ended ") +
                     (has_begun ? "while this turn was running. " : "before this turn began. ") + what_to_do;
   }
-  if (!has_begun) return save();
+  if (!has_begun) {
+    if (!record_.turns.empty()) record_.turns.back()["unstarted"] = true;
+    return save();
+  }
   const auto error = finish_merged();
   // A part that never got as far as the messages before it holds nothing of its own.
   return error == std::errc::io_error ? save() : error;

@@ -1,0 +1,28 @@
+#include "tools/define.hpp"
+
+#include <utility>
+
+namespace awm::tools {
+
+mcp::tool define(definition words, mcp::tool_handler handle) {
+  mcp::tool tool;
+  tool.name = words.name;
+  tool.title = words.title;
+  tool.description = words.description;
+  tool.input_schema = std::move(words.input_schema);
+  tool.output_schema = std::move(words.output_schema);
+  if (words.what == effect::none) {
+    tool.annotations = {{"readOnlyHint", true}, {"openWorldHint", false}};
+  } else {
+    tool.annotations = {{"readOnlyHint", false},
+                        {"destructiveHint", words.what == effect::destructive},
+                        {"idempotentHint", words.is_idempotent},
+                        {"openWorldHint", true}};
+  }
+  // The tools belong together: one that the client defers until it is searched for would be missed.
+  tool.meta = {{"anthropic/alwaysLoad", true}};
+  tool.handler = std::move(handle);
+  return tool;
+}
+
+}  // namespace awm::tools
