@@ -79,6 +79,8 @@ async def test_what_a_server_left_that_was_killed_is_taken_over_by_one_that_runs
             one = (await spawn(first, f"MOCK say half of it\n{bell}\nMOCK hang"))["worker_id"]
             await bell.rings()
             assert (await state_of(second, one))["runs_in_another_server"] is True
+            while not (await first.call("worker_output", {"worker_id": one, "block": False}))["recent"]:
+                pass  # what the worker said is on its way to the server
             await first.kill()
         assert (await state_of(second, one))["state"] == "interrupted"
         assert (await state_of(second, told))["delivered"] is True
