@@ -199,9 +199,26 @@ void process::signal_group(int signal) {
   if (!reaped_) ::kill(-pid_, signal);
 }
 
+void process::look_again() {
+  if (!exit_.is_open()) return;
+  looks_again_ = true;
+  std::error_code ignored;
+  exit_.cancel(ignored);
+}
+
+bool process::has_ended() {
+  siginfo_t info{};
+  const auto descriptor = static_cast<id_t>(exit_.native_handle());
+  const int result = ::waitid(static_cast<idtype_t>(P_PIDFD), descriptor, &info, WEXITED | WNOHANG | WNOWAIT);
+  return result != 0 || info.si_pid != 0;
+}
+
 asio::awaitable<std::pair<std::error_code, exit_status>> process::wait() {
-  const auto [error] = co_await exit_.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
-  if (error) co_return std::pair{error, exit_status{}};
+  while (!has_ended()) {
+    const auto [error] = co_await exit_.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
+    const bool was_asked = std::exchange(looks_again_, false);
+    if (error && !was_asked) co_return std::pair{error, exit_status{}};
+  }
   signal_group(SIGKILL);  // while the child is a zombie its number, and so its group's, belongs to nobody else
   siginfo_t info{};
   if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(exit_.native_handle()), &info, WEXITED) != 0) {

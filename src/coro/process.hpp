@@ -67,12 +67,20 @@ class process {
   /// called once. Cancellation ends the wait with an error.
   asio::awaitable<std::pair<std::error_code, exit_status>> wait();
 
+  /// Makes a `wait()` in progress look whether the child has ended: the readiness of a pidfd that is watched
+  /// edge-triggered was seen to get lost (Linux 6.18, with children that end at the same moment), and whoever is told
+  /// of SIGCHLD knows better.
+  void look_again();
+
  private:
   explicit process(const asio::any_io_executor& executor)
       : input_(executor), output_(executor), error_(executor), exit_(executor) {}
 
+  bool has_ended();
+
   pid_t pid_ = 0;
   bool reaped_ = true;
+  bool looks_again_ = false;
   asio::posix::stream_descriptor input_;
   asio::posix::stream_descriptor output_;
   asio::posix::stream_descriptor error_;

@@ -23,7 +23,7 @@ struct running_child {
   running_child(coro::process started, std::uint64_t number, const asio::any_io_executor& executor,
                 std::shared_ptr<offspring> all)
       : process(std::move(started)), registry(std::move(all)), has_input(executor), exited(executor) {
-    registry->add(process.pid(), number, process.exit_descriptor());
+    registry->add(process.pid(), number, process.exit_descriptor(), [this] { process.look_again(); });
   }
   running_child(const running_child&) = delete;
   running_child& operator=(const running_child&) = delete;

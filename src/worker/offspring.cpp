@@ -59,10 +59,10 @@ offspring::offspring(asio::any_io_executor executor, std::string manager_id)
   signals_.assign(open_signals());
 }
 
-void offspring::add(pid_t pid, std::uint64_t number, int descriptor) {
+void offspring::add(pid_t pid, std::uint64_t number, int descriptor, std::function<void()> ended) {
   strangers_.erase(pid);  // its number was used again
   immortal_.erase(pid);
-  children_.emplace(pid, child_entry{number, descriptor});
+  children_.emplace(pid, child_entry{number, descriptor, std::move(ended)});
   numbers_.insert(number);
   ++users_;
   if (std::exchange(is_watching_, true)) return;
@@ -89,10 +89,19 @@ asio::awaitable<void> offspring::watch(std::shared_ptr<offspring> self) {
     signalfd_siginfo signal;
     while (::read(self->signals_.native_handle(), &signal, sizeof signal) > 0) {
     }
+    self->tell_ended();
     self->living_orphans();
     self->child_ended_.pulse();
   }
   self->is_watching_ = false;
+}
+
+void offspring::tell_ended() {
+  for (const auto& [pid, child] : children_) {
+    siginfo_t info{};
+    ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
+    if (info.si_pid == pid) child.ended();
+  }
 }
 
 /// Those that have ended are reaped.

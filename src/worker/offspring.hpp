@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -35,8 +36,9 @@ class offspring final : public std::enable_shared_from_this<offspring> {
   std::uint64_t next_number() { return ++last_number_; }
 
   /// A child was started. Until `remove` nobody but its owner reaps it; orphans are reaped as they end until `release`
-  /// was called as often as this. `descriptor`: its pidfd.
-  void add(pid_t pid, std::uint64_t number, int descriptor);
+  /// was called as often as this. `descriptor`: its pidfd. `ended` is called, perhaps more than once, when the child
+  /// has ended and was not removed yet.
+  void add(pid_t pid, std::uint64_t number, int descriptor, std::function<void()> ended);
 
   /// The child was reaped.
   void remove(pid_t pid);
@@ -54,6 +56,7 @@ class offspring final : public std::enable_shared_from_this<offspring> {
   struct child_entry {
     std::uint64_t number;
     int descriptor;
+    std::function<void()> ended;
   };
   struct orphans {
     std::vector<pid_t> to_end;
@@ -63,6 +66,7 @@ class offspring final : public std::enable_shared_from_this<offspring> {
   static asio::awaitable<void> watch(std::shared_ptr<offspring> self);
   asio::awaitable<void> end_what_is_left();
   std::vector<pid_t> living_orphans();
+  void tell_ended();
   orphans left_behind(const std::set<pid_t>& signalled);
   bool belongs_to_living_child(std::string_view marks) const;
 

@@ -205,10 +205,9 @@ class worktree_maker {
     for (const std::string& name : names) {
       const std::vector<std::string> operands{name, made_.base_commit};
       const auto created = co_await git_.run(made_.repository, "branch --quiet --no-track --", operands);
-      if (created.succeeded()) {
-        made_.branch = name;
-        co_return std::string{};
-      }
+      // A git that was ended in the middle may have made it, and is to be undone as well.
+      if (created.succeeded() || created.failure) made_.branch = name;
+      if (created.succeeded()) co_return std::string{};
       problem = complaint_of(created) + ".";
       if (created.failure) break;
     }
