@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-// Of the 90 ms that the program takes to end; the rest is the client's and the children's.
-constexpr auto patience_with_files = std::chrono::milliseconds(40);
+// Usually a few are enough. Claude Code kills 500 ms after its SIGINT, and the client and the children want some, too.
+constexpr auto patience_with_files = 250ms;
 
 // The time that workers have to come to an end when the fleet's money is spent.
 constexpr auto time_to_wind_down = 60s;
