@@ -11,6 +11,7 @@ go to the newest request in flight: a violation of the server's shall reach the 
 """
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -128,6 +129,9 @@ class Child:
 
     async def close(self):
         self._process.stdin.close()
+        # A server that ended before its input did breaks the pipe; its clients have been told.
+        with contextlib.suppress(ConnectionError):
+            await self._process.stdin.wait_closed()
         try:
             await asyncio.wait_for(self._process.wait(), END_TIMEOUT_S)
         except asyncio.TimeoutError:
@@ -168,8 +172,11 @@ class Child:
 def _id_named_in(notification):
     """The bridge's id in a notification: as progress token, as subscription, or as the request that is cancelled."""
     params = notification.get("params", {})
-    key = {"notifications/progress": "progressToken", "notifications/cancelled": "requestId"}.get(notification["method"])
-    return params.get(key) if key else params.get("_meta", {}).get(SUBSCRIPTION_ID)
+    if notification["method"] == "notifications/progress":
+        return params.get("progressToken")
+    if notification["method"] == "notifications/cancelled":
+        return params.get("requestId")
+    return params.get("_meta", {}).get(SUBSCRIPTION_ID)
 
 
 class HttpRequest:
@@ -247,10 +254,8 @@ class HttpResponse:
     async def close(self):
         self._gone.cancel()
         self._writer.close()
-        try:
+        with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
-        except ConnectionError:
-            pass
 
     def _head(self, status, **headers):
         lines = [f"HTTP/1.1 {status} {REASONS[status]}", "Connection: close"]

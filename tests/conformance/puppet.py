@@ -1,5 +1,7 @@
-"""A stdio server for the bridge's tests: it does what a message tells it to. All of them first write params.messages, in
-which "$id" stands for the id of the request as the server saw it. A request is then answered with the process id, but
+"""A stdio server for the bridge's tests: it does what a message tells it to.
+
+For each it first writes params.messages, in which "$id" stands for the id of the request as the server saw it. Then it
+answers a request with its process id, but
 
 hold      when `release` comes
 ask       with the result of the answer to the server's own request, which is one of its messages

@@ -26,8 +26,8 @@ class Baseline:
         for entry in self._entries:
             missing = {"run", "scenario", "kind", "reason"} - entry.keys()
             if missing or entry["kind"] not in KINDS or entry["run"] not in [run.name for run in RUNS]:
-                raise ValueError(f"{path.name}: an exception needs run, scenario, kind ({', '.join(sorted(KINDS))}) and "
-                                 f"reason: {entry}")
+                kinds = ", ".join(sorted(KINDS))
+                raise ValueError(f"{path.name}: an exception has a run, scenario, kind ({kinds}) and reason: {entry}")
 
     def excused(self, run, name, failing):
         """The failing checks that an entry names; an entry without checks names all of its scenario."""
@@ -53,7 +53,7 @@ class Outcome:
         self.retried = set()
 
     async def try_again(self, suite, baseline, url):
-        """The suite gives some answers half a second, which a busy machine may miss: what failed is run once more, alone."""
+        """The suite gives some answers half a second, which a busy machine may miss. So what failed is run again, alone."""
         for name, scenario in sorted(self.scenarios.items()):
             if scenario.failing() - baseline.excused(self.run, name, scenario.failing()):
                 self.scenarios[name] = await suite.again(self.run, url, name)
@@ -89,7 +89,8 @@ def table(suite, baseline, outcome):
         statuses = [check.status for check in scenario.checks.values()]
         notes = ["not scored"] if required and name not in required else []
         notes += ["second try"] if name in outcome.retried else []
-        yield f"{run.name:<11} {result:<8}{statuses.count('SUCCESS'):>3}/{len(statuses):<4}{name}  {', '.join(notes)}".rstrip()
+        passed = f"{statuses.count('SUCCESS')}/{len(statuses)}"
+        yield f"{run.name:<11} {result:<8} {passed:<6} {name}  {', '.join(notes)}".rstrip()
     passed = sum(not scenario.failing() for scenario in outcome.scenarios.values())
     yield f"{run.name:<11} {passed} of {len(outcome.scenarios)} scenarios pass whole\n"
 

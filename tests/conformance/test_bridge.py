@@ -67,6 +67,9 @@ class Client:
     async def legacy(self, message):
         return await self.send("POST", {}, message)
 
+    async def result(self, message):
+        return (await (await self.legacy(message)).message())["result"]
+
     async def modern(self, method, params=None, id=7, **headers):
         params = params or {}
         message = {"id": id, "method": method, "params": {**params, "_meta": {**MODERN, **params.get("_meta", {})}}}
@@ -97,7 +100,8 @@ def exists(pid):
 @with_bridge
 async def test_a_session_has_a_child_of_its_own_until_it_is_deleted(url):
     first, second = await Client.with_session(url), await Client.with_session(url)
-    pids = [(await (await client.legacy({"id": 1, "method": "x"})).message())["result"]["pid"] for client in (first, second)]
+    pids = [await client.result({"id": 1, "method": "x"}) for client in (first, second)]
+    pids = [result["pid"] for result in pids]
     assert pids[0] != pids[1]
     assert (await first.send("DELETE", {})).status == 200
     assert not exists(pids[0]) and exists(pids[1])
@@ -115,7 +119,7 @@ async def test_a_notification_is_accepted_without_a_body(url):
     client = await Client.with_session(url)
     response = await client.legacy({"method": "notifications/initialized"})
     assert (response.status, await response.message()) == (202, None)
-    heard = (await (await client.legacy({"id": 1, "method": "heard"})).message())["result"]["heard"]
+    heard = (await client.result({"id": 1, "method": "heard"}))["heard"]
     assert "notifications/initialized" in [message["method"] for message in heard]
 
 
@@ -150,7 +154,8 @@ async def test_an_answer_that_comes_first_is_json_and_one_behind_other_messages_
 @with_bridge
 async def test_a_request_of_the_server_comes_on_the_response_and_is_answered_by_a_post(url):
     client = await Client.with_session(url)
-    asking = await client.legacy({"id": 1, "method": "ask", "params": {"messages": [{"id": "s1", "method": "roots/list"}]}})
+    question = {"id": "s1", "method": "roots/list"}
+    asking = await client.legacy({"id": 1, "method": "ask", "params": {"messages": [question]}})
     assert (await asking.message())["id"] == "s1"
     assert (await client.legacy({"id": "s1", "result": {"roots": []}})).status == 202
     assert (await asking.message())["result"] == {"roots": []}
@@ -191,8 +196,8 @@ def test_headers_that_contradict_a_modern_body_are_refused(headers):
 
 @with_bridge
 async def test_a_modern_response_that_is_closed_cancels_its_request(url):
-    meta = {SUBSCRIPTION_ID: "$id"}
-    listening = await Client(url).modern("hold", {"messages": [{"method": "notifications/x", "params": {"_meta": meta}}]}, id=3)
+    notification = {"method": "notifications/x", "params": {"_meta": {SUBSCRIPTION_ID: "$id"}}}
+    listening = await Client(url).modern("hold", {"messages": [notification]}, id=3)
     assert (await listening.message())["params"]["_meta"] == {SUBSCRIPTION_ID: 3}
     await listening.close()
     cancelled = []
@@ -205,9 +210,10 @@ async def test_a_modern_response_that_is_closed_cancels_its_request(url):
 @with_bridge
 async def test_a_cancellation_names_the_request_as_the_server_knows_it(url):
     client = await Client.with_session(url)
-    held = await client.legacy({"id": "mine", "method": "hold", "params": {"messages": [{"method": "notifications/x"}]}})
+    params = {"messages": [{"method": "notifications/x"}]}
+    held = await client.legacy({"id": "mine", "method": "hold", "params": params})
     await client.legacy({"method": "notifications/cancelled", "params": {"requestId": "mine"}})
-    heard = (await (await client.legacy({"id": 2, "method": "heard"})).message())["result"]["heard"]
+    heard = (await client.result({"id": 2, "method": "heard"}))["heard"]
     assert heard[2]["params"]["requestId"] == heard[1]["id"]
     await held.close()
 
