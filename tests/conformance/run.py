@@ -53,7 +53,7 @@ class Outcome:
         self.retried = set()
 
     async def try_again(self, suite, baseline, url):
-        """The suite gives some answers half a second, which a busy machine may miss. So what failed is run again, alone."""
+        """The suite gives some answers half a second, which a busy machine misses: what failed runs again, alone."""
         for name, scenario in sorted(self.scenarios.items()):
             if scenario.failing() - baseline.excused(self.run, name, scenario.failing()):
                 self.scenarios[name] = await suite.again(self.run, url, name)
