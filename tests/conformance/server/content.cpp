@@ -50,8 +50,6 @@ asio::awaitable<tool_result> make_progress(json, request_context& context) {
   for (const int percent : {0, 50, 100}) {
     if (percent > 0) co_await pause(50ms);
     context.progress(percent, 100, "Completed " + std::to_string(percent) + " of 100");
-    // A client that is slow to read is told only the newest; this one wants to see each.
-    co_await pause(1ms);
   }
   co_return tool_result::text("The tool has made its progress.");
 }
