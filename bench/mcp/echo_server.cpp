@@ -34,7 +34,7 @@ mcp::tool echo_tool() {
 int main() {
   std::signal(SIGPIPE, SIG_IGN);
   const mcp::server offer({"echo", "1", "", ""}, {echo_tool()});
-  asio::io_context context(1);
+  asio::io_context context(ASIO_CONCURRENCY_HINT_UNSAFE);
   mcp::stdio_transport stream(context.get_executor());
   mcp::session session(stream, offer);
   asio::co_spawn(context, session.run(), asio::detached);
