@@ -88,7 +88,7 @@ export async function facts_that_lack_are_named(world) {
 
 export async function what_the_version_removed_is_not_there(world) {
   const session = await world.connect();
-  for (const method of ["ping", "initialize", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"]) {
+  for (const method of ["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"]) {
     const params = { _meta: facts, uri: "worker://status", level: "debug" };
     const { error } = await raw(session, method, params);
     assert.equal(error?.code, -32601, method);
