@@ -1,4 +1,4 @@
-"""Fixtures of the tests with official clients: node, the npm packages, and an arena as the integration tests have it."""
+"""Fixtures of the tests with official clients: node, npm packages, and an arena as the integration tests have it."""
 
 import functools
 import shutil
@@ -22,7 +22,7 @@ NOT_YET = pytest.mark.xfail(strict=True, reason="needs the MCP core of both eras
 
 @functools.cache
 def _had(what, *how):
-    """What npm gives, or the reason why it gives nothing. Asked once: without a network, npm takes its time to give up."""
+    """What npm gives, or why it gives nothing. Asked once: without a network, npm takes its time to give up."""
     try:
         return what(*how)
     except npm.Unavailable as reason:
