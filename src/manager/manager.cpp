@@ -1,7 +1,7 @@
 #include "manager/manager.hpp"
 
 #include "text/words.hpp"
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
@@ -438,7 +438,7 @@ void manager::begin_turn(managed_worker& worker) {
   worker.background_tasks = 0;
   worker.questions = 0;
   worker.error.clear();
-  worker.started_at = worker::timestamp(clock_.utc_now());
+  worker.started_at = text::timestamp(clock_.utc_now());
   worker.ended_at.clear();
   worker.doing.reset(clock_.now());
   auto& turn = *worker.current;
@@ -581,7 +581,7 @@ bool manager::retries(managed_worker& worker, const worker::turn_outcome& outcom
 /// The worker's turn is over, for whatever reason: it is put where a wait finds it, and the others are told.
 void manager::settle(managed_worker& worker, worker_state state, worker::turn_outcome outcome) {
   const auto& record = worker.transcript->record();
-  worker.ended_at = worker::timestamp(clock_.utc_now());
+  worker.ended_at = text::timestamp(clock_.utc_now());
   worker.error = outcome.error_hint;
   worker.doing.reset(clock_.now());
   note_cost(worker);
@@ -841,7 +841,7 @@ std::string manager::queue_stopped() const {
 
 std::string manager::rate_limited_until() const {
   if (!queue_.held_until()) return {};
-  return worker::timestamp(rate_limit_end_);
+  return text::timestamp(rate_limit_end_);
 }
 
 // ---- the end ----
