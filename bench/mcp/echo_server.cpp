@@ -33,7 +33,11 @@ mcp::tool echo_tool() {
 
 int main() {
   std::signal(SIGPIPE, SIG_IGN);
-  const mcp::server offer({"echo", "1", "", ""}, {echo_tool()});
+  mcp::server_info self;
+  self.name = "echo";
+  self.version = "1";
+  mcp::server offer(std::move(self));
+  offer.add(echo_tool());
   asio::io_context context(ASIO_CONCURRENCY_HINT_UNSAFE);
   mcp::stdio_transport stream(context.get_executor());
   mcp::session session(stream, offer);

@@ -16,8 +16,10 @@ from harness import SERVER, Arena  # noqa: E402
 
 missing = []
 
-# For what the server cannot do yet. Strict: the mark has to go when it can.
-NOT_YET = pytest.mark.xfail(strict=True, reason="needs the MCP core of both eras, with resources and prompts")
+# For what the server's tools do not use yet. Strict: the mark has to go when they do.
+NOT_YET = pytest.mark.xfail(strict=True, reason="the server has no resources and prompts yet")
+# The same, where the test would wait for ever: to be taken away by hand.
+NEVER_ENDS_YET = pytest.mark.xfail(run=False, reason="wait neither carries questions nor becomes a task yet")
 
 
 @functools.cache

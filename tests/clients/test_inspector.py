@@ -9,7 +9,7 @@ import pytest
 from conftest import HERE, NOT_YET, had
 from harness import GUARD, MARK, Arena, async_test, finish, spawn
 
-ERAS = pytest.mark.parametrize("era", ["legacy", pytest.param("modern", marks=NOT_YET)])
+ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
 NEEDS_NODE = (22, 19)
 REFUSED = 5  # the Inspector's exit code for a tool that is not there or says isError
 
