@@ -16,8 +16,8 @@ constexpr auto description =
 block (default true): waits until the worker has ended, at most `timeout` milliseconds (default 30000, at most 600000). It does not collect the result: wait still delivers it. For many workers use wait.)text";
 
 // Claude Code shows 50,000 characters inline, and more where a tool says so. A thorough report has a few pages.
-constexpr std::size_t longest_result = 100'000;
-constexpr std::size_t longest_answer = 150'000;
+constexpr std::size_t longest_result = 60'000;
+constexpr std::size_t longest_answer = 100'000;
 
 json input_schema() {
   return json::parse(R"({

@@ -118,8 +118,8 @@ export async function bad_arguments_are_explained_and_unknown_names_are_errors(w
   const nobody = await session.call("worker_output", { worker_id: "no-such-worker" });
   assert.equal(nobody.isError, true);
   assert.match(textOf(nobody), /no-such-worker/);
-  await assert.rejects(session.call("no_such_tool"), (error) => error.code === -32602 && /no_such_tool/.test(error.message));
-  await assert.rejects(session.request("no/such/method", {}), (error) => error.code === -32601);
+  await assert.rejects(session.call("no_such_tool"), { code: -32602, message: /no_such_tool/ });
+  await assert.rejects(session.request("no/such/method", {}), { code: -32601 });
   assert.deepEqual(succeeded(await session.call("list_workers")).workers, []);
 }
 
@@ -169,7 +169,7 @@ export async function results_and_transcripts_are_resources(world) {
     assert.deepEqual(completion.values, [worker]);
   }
   const missing = session.era === "modern" ? -32602 : -32002;
-  await assert.rejects(client.readResource({ uri: "worker://nobody/result" }), (error) => error.code === missing);
+  await assert.rejects(client.readResource({ uri: "worker://nobody/result" }), { code: missing });
 }
 
 export async function prompts_show_the_patterns_of_use(world) {
@@ -182,5 +182,5 @@ export async function prompts_show_the_patterns_of_use(world) {
     const got = await session.client.getPrompt({ name, arguments: args });
     assert.match(got.messages[0].content.text, /spawn_worker/);
   }
-  await assert.rejects(session.client.getPrompt({ name: "no such prompt" }), (error) => error.code === -32602);
+  await assert.rejects(session.client.getPrompt({ name: "no such prompt" }), { code: -32602 });
 }

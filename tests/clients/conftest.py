@@ -1,4 +1,4 @@
-"""Fixtures of the tests with official clients: node, the npm packages, and an arena as the integration tests have it."""
+"""Fixtures of the tests with official clients: node, npm packages, and an arena as the integration tests have it."""
 
 import functools
 import shutil
@@ -16,25 +16,22 @@ from harness import SERVER, Arena  # noqa: E402
 
 missing = []
 
-# For what the server cannot do yet. Strict: the mark has to go when it can.
-NOT_YET = pytest.mark.xfail(strict=True, reason="needs the MCP core of both eras, with resources and prompts")
-
 
 @functools.cache
 def _had(what, *how):
-    """What npm gives, or None. Asked once: without a network, npm takes its time to give up."""
+    """What npm gives, or why it gives nothing. Asked once: without a network, npm takes its time to give up."""
     try:
         return what(*how)
     except npm.Unavailable as reason:
-        missing.append(str(reason))
-        return None
+        missing.append(reason)
+        return reason
 
 
 def had(what, *how):
     """What npm gives; where it gives nothing the test is skipped with the reason."""
     got = _had(what, *how)
-    if got is None:
-        pytest.skip(f"NOT TESTED: {missing[-1]}")
+    if isinstance(got, npm.Unavailable):
+        pytest.skip(f"NOT TESTED: {got}")
     return got
 
 

@@ -1,5 +1,5 @@
-// Runs one scenario with one client: node drive.mjs <sdk_1|sdk_2> <mode> <file>:<scenario>, the world's facts as JSON on
-// stdin. An exit code of 0 means that all of its assertions held.
+// Runs one scenario with one client: node drive.mjs <sdk_1|sdk_2> <mode> <file>:<scenario>, with the facts of its world as
+// JSON on stdin. An exit code of 0 means that all of its assertions held.
 import { readFileSync } from "node:fs";
 
 import { World } from "./world.mjs";

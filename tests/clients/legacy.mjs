@@ -22,5 +22,5 @@ export async function a_subscriber_hears_that_the_status_changed(world) {
 export async function the_log_level_can_be_set(world) {
   const session = await world.connect();
   await session.client.setLoggingLevel("debug");
-  await assert.rejects(session.request("logging/setLevel", { level: "loud" }), (error) => error.code === -32602);
+  await assert.rejects(session.request("logging/setLevel", { level: "loud" }), { code: -32602 });
 }

@@ -9,26 +9,6 @@ const version = "2026-07-28";
 const meta = (name) => `io.modelcontextprotocol/${name}`;
 const facts = { [meta("protocolVersion")]: version, [meta("clientCapabilities")]: {} };
 
-/** Sends a request past the client's own checks and decorations; returns the response message. */
-function raw(session, method, params) {
-  const { transport } = session.client;
-  session.raw ??= new Map();
-  if (session.raw.size === 0 && !session.hooked) {
-    session.hooked = transport.onmessage;
-    transport.onmessage = (message, extra) => {
-      const waiting = "method" in message ? undefined : session.raw.get(message.id);
-      if (waiting) waiting(message);
-      else session.hooked(message, extra);
-    };
-  }
-  session.count = (session.count ?? 0) + 1;
-  const id = `raw-${session.count}`;
-  return new Promise((resolve, reject) => {
-    session.raw.set(id, resolve);
-    transport.send({ jsonrpc: "2.0", id, method, params }).catch(reject);
-  });
-}
-
 export async function discover_tells_everything_at_once(world) {
   const { client } = await world.connect();
   const found = await client.discover();
@@ -48,7 +28,7 @@ export async function a_version_that_there_is_not_is_refused_by_name(world) {
   await assert.rejects(world.connect({ mode: { pin: "2031-01-01" } }));
   const session = await world.connect();
   const params = { _meta: { ...facts, [meta("protocolVersion")]: "2031-01-01" } };
-  const { error } = await raw(session, "tools/list", params);
+  const { error } = await session.raw("tools/list", params);
   assert.equal(error.code, -32022);
   assert.equal(error.data.requested, "2031-01-01");
   assert.ok(error.data.supported.includes(version));
@@ -65,7 +45,7 @@ export async function every_result_says_what_it_is_and_from_whom(world) {
     ["tools/call", { name: "list_workers", arguments: {} }],
   ];
   for (const [method, params] of requests) {
-    const { result } = await raw(session, method, { ...params, _meta: facts });
+    const { result } = await session.raw(method, { ...params, _meta: facts });
     assert.equal(result.resultType, "complete", method);
     assert.equal(result._meta[meta("serverInfo")].name, "async-worker-manager", method);
     if (method === "tools/call") continue;
@@ -76,27 +56,24 @@ export async function every_result_says_what_it_is_and_from_whom(world) {
 
 export async function facts_that_lack_are_named(world) {
   const session = await world.connect();
-  for (const lacking of Object.keys(facts)) {
-    const _meta = { ...facts };
-    delete _meta[lacking];
-    if (lacking === meta("protocolVersion")) continue; // without it the request is one of the legacy era
-    const { error } = await raw(session, "tools/list", { _meta });
-    assert.equal(error.code, -32602, lacking);
-    assert.match(error.message, new RegExp(lacking.split("/")[1]));
-  }
+  const _meta = { [meta("protocolVersion")]: version }; // which alone makes the request one of this era
+  const { error } = await session.raw("tools/list", { _meta });
+  assert.equal(error.code, -32602);
+  assert.match(error.message, /clientCapabilities/);
 }
 
 export async function what_the_version_removed_is_not_there(world) {
   const session = await world.connect();
-  for (const method of ["ping", "initialize", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"]) {
+  for (const method of ["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"]) {
     const params = { _meta: facts, uri: "worker://status", level: "debug" };
-    const { error } = await raw(session, method, params);
+    const { error } = await session.raw(method, params);
     assert.equal(error?.code, -32601, method);
   }
 }
 
 export async function a_question_is_an_input_that_the_call_requires(world) {
-  const session = await world.connect({ inputRequired: { autoFulfill: false }, person: () => assert.fail("not by itself") });
+  const person = () => assert.fail("the client was told not to answer by itself");
+  const session = await world.connect({ inputRequired: { autoFulfill: false }, person });
   await spawn(session, 'MOCK permission Bash {"command":"echo hello"}');
   const ask = { name: "wait", arguments: {} };
   const asked = await session.client.callTool(ask, { allowInputRequired: true });
@@ -107,9 +84,10 @@ export async function a_question_is_an_input_that_the_call_requires(world) {
   const answer = { [key]: { action: "accept", content: { decision: "Allow once" } } };
 
   const forged = { ...ask, _meta, inputResponses: answer, requestState: `${asked.requestState}x` };
-  assert.ok((await raw(session, "tools/call", forged)).error, "a state that the server did not give is refused");
+  assert.ok((await session.raw("tools/call", forged)).error, "a state that the server did not give is refused");
 
-  const { result } = await raw(session, "tools/call", { ...ask, _meta, inputResponses: answer, requestState: asked.requestState });
+  const answered = { ...forged, requestState: asked.requestState };
+  const { result } = await session.raw("tools/call", answered);
   assert.equal(result.structuredContent.completed[0].result_preview, "tool said: hello");
 }
 
@@ -133,7 +111,7 @@ function tasks(session, options = {}) {
     endpointId: "the-server-under-test",
     v2RequestFraming: { protocolVersion: version, clientInfo: { name: "ext-tasks", version: "1" }, clientCapabilities },
     rawDispatch: async ({ method, params }) => {
-      const { result, error } = await raw(session, method, params);
+      const { result, error } = await session.raw(method, params);
       return error ? { kind: "error", error } : { kind: "result", result };
     },
     onError: (error) => assert.fail(error),
@@ -184,8 +162,9 @@ export async function cancelling_the_task_stops_the_waiting_and_not_the_worker(w
   const waiting = await tasks(session).callTool("wait", {});
   await waiting.cancel();
   assert.equal((await waiting.settle()).outcome.status, "cancelled");
-  const again = { taskId: waiting.handle.taskId, _meta: { ...facts, [meta("clientCapabilities")]: { extensions: { [meta("tasks")]: {} } } } };
-  assert.equal((await raw(session, "tasks/cancel", again)).error, undefined, "a second cancel is no error");
+  const _meta = { ...facts, [meta("clientCapabilities")]: { extensions: { [meta("tasks")]: {} } } };
+  const again = await session.raw("tasks/cancel", { taskId: waiting.handle.taskId, _meta });
+  assert.equal(again.error, undefined, "a second cancel is no error");
   gate.open();
   const done = await wait(session);
   assert.deepEqual(idsOf(done.completed), [worker]);
@@ -196,7 +175,7 @@ export async function who_does_not_declare_tasks_gets_results(world) {
   const session = await world.connect();
   const worker = await spawn(session, "MOCK say plainly");
   const params = { name: "wait", arguments: {}, _meta: facts };
-  const { result } = await raw(session, "tools/call", params);
+  const { result } = await session.raw("tools/call", params);
   assert.equal(result.resultType, "complete");
   assert.deepEqual(idsOf(result.structuredContent.completed), [worker]);
 }

@@ -6,10 +6,10 @@ from typing import Any
 
 import npm
 import pytest
-from conftest import HERE, NOT_YET, had
+from conftest import HERE, had
 from harness import GUARD, MARK, Arena, async_test, finish, spawn
 
-ERAS = pytest.mark.parametrize("era", ["legacy", pytest.param("modern", marks=NOT_YET)])
+ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
 NEEDS_NODE = (22, 19)
 REFUSED = 5  # the Inspector's exit code for a tool that is not there or says isError
 
@@ -89,7 +89,6 @@ async def test_a_load_of_calls_has_no_error(inspector, era):
     assert (summary["requests"], summary["errors"]) == (200, 0), summary
 
 
-@NOT_YET
 @ERAS
 @async_test
 async def test_resources_are_listed_and_read(arena, inspector, era):
@@ -101,7 +100,6 @@ async def test_resources_are_listed_and_read(arena, inspector, era):
     assert "as a resource" in read["contents"][0]["text"]
 
 
-@NOT_YET
 @ERAS
 @async_test
 async def test_prompts_are_listed_and_filled_in(inspector, era):

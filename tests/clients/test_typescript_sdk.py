@@ -8,7 +8,7 @@ from pathlib import Path
 
 import npm
 import pytest
-from conftest import NOT_YET, had
+from conftest import had
 from harness import GUARD, Arena
 
 HERE = Path(__file__).resolve().parent
@@ -19,20 +19,13 @@ CLIENTS = {  # name: library, mode, files
 }
 
 
-UNSERVED = ("resources", "prompts", "subscriber")
-
-
 def scenarios(file: str) -> list[str]:
     return re.findall(r"^export async function (\w+)\(world\)", (HERE / f"{file}.mjs").read_text(), re.MULTILINE)
 
 
-def marks(mode: str, scenario: str) -> list:
-    return [NOT_YET] if mode == "modern" or any(word in scenario for word in UNSERVED) else []
-
-
 def every_scenario() -> list:
     return [
-        pytest.param(library, mode, f"{file}:{scenario}", id=f"{client}-{scenario}", marks=marks(mode, scenario))
+        pytest.param(library, mode, f"{file}:{scenario}", id=f"{client}-{scenario}")
         for client, (library, mode, files) in CLIENTS.items()
         for file in files
         for scenario in scenarios(file)
@@ -44,14 +37,15 @@ def test_client(arena: Arena, scripts: Path, library: str, mode: str, where: str
     node = had(npm.node)
     server = arena.server()
     how = {"command": server.command[0], "args": server.command[1:], "env": server.env, "cwd": str(server.cwd)}
-    done = subprocess.run(
-        [node, scripts / "drive.mjs", library, mode, where],
-        input=json.dumps({"server": how, "folder": str(arena.root)}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=2 * GUARD,
-        check=False,
-    )
-    if done.returncode != 0:
-        pytest.fail(f"{where}\n{done.stdout[-6000:]}", pytrace=False)
+    command = [node, scripts / "drive.mjs", library, mode, where]
+    facts = json.dumps({"server": how, "folder": str(arena.root)})
+    out = arena.root / "driver.log"
+    with open(out, "w") as log, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log) as driver:
+        try:
+            driver.communicate(facts.encode(), timeout=2 * GUARD)
+            end = f"exit code {driver.returncode}"
+        except subprocess.TimeoutExpired:
+            driver.kill()
+            end = f"killed after {2 * GUARD:.0f} s"
+    if driver.returncode != 0:
+        pytest.fail(f"{where}: {end}\n{out.read_text()[-6000:]}", pytrace=False)
