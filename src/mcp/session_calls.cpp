@@ -401,12 +401,13 @@ void session::impl::carry_questions() {
 
 // ---- tasks ----
 
-void session::impl::call::begin_task() {
+void session::impl::call::begin_task(std::string status) {
   if (over || is_task() || !tool || tool->declaration.task == task_support::forbidden || !meta.takes_tasks()) return;
   const auto running = owner.calls_.find(id);
   const std::shared_ptr<call> self = running->second;
   owner.calls_.erase(running);
   task_id = task_prefix + random_name();
+  status_message = std::move(status);
   created_at = updated_at = text::timestamp(owner.options_.utc_now());
   owner.task_calls_.emplace(task_id, self);  // to be found as soon as the client knows of it
   json result = owner.describe_task(*this);

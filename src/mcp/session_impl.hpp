@@ -189,7 +189,7 @@ struct session::impl::call final : request_context, private client {
   bool wants_progress() const override { return is_task() || !meta.progress_token.is_null(); }
   void progress(double done, std::optional<double> total, std::string words) override;
   void log(log_level level, std::string_view logger, json data) override;
-  void begin_task() override;
+  void begin_task(std::string status) override;
   mcp::client& client() override { return *this; }
   const client_info& caller() const override { return meta.who; }
   const mcp::dialect& dialect() const override { return meta.how; }
