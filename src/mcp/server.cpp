@@ -319,10 +319,11 @@ void add_cache_hint(json& result, const cache_hint& hint, const dialect& to) {
 json call_result(tool_result result, const dialect& to) {
   json content = json::array();
   if (!result.structured.is_null()) {
-    content.push_back({{"type", "text"}, {"text", to_text(result.structured)}});
+    content.push_back(text_block(to_text(result.structured)));
   }
   for (json& block : result.content) content.push_back(std::move(block));
-  json out = {{"content", std::move(content)}};
+  json out = json::object();
+  out["content"] = std::move(content);
   if (result.is_error) out["isError"] = true;
   if (to.has_structured_content() && !result.structured.is_null()) {
     out["structuredContent"] = std::move(result.structured);
