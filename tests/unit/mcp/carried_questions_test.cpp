@@ -278,6 +278,26 @@ TEST(carried_questions, one_too_long_for_a_client_that_does_not_read_ends_the_se
   ASSERT_TRUE(one.answer);
 }
 
+TEST(carried_questions, the_first_of_two_carriers_may_end_the_session) {
+  carrying h({.unsent_bytes = 3000});
+  const json only_pages = {{"elicitation", {{"url", json::object()}}}};
+  h.wait(1, json::object(), with_elicitation);
+  h.wait(2, json::object(), only_pages);
+  const std::string task = h.start_work(3);
+  const asker form(h, std::string(5000, '?'));
+  std::optional<elicitation> page;
+  asio::co_spawn(h.context, h.talk->peer().elicit_url("Open it", "https://x.test", "page-1"),
+                 [&page](const std::exception_ptr& thrown, elicitation got) {
+                   if (!thrown) page = std::move(got);
+                 });
+  h.settle();
+  h.output->set_capacity(0);
+  h.send(harness::stateless(4, "tasks/cancel", {{"taskId", task}}, with_all));  // leaves each to another call
+  ASSERT_TRUE(h.outcome);
+  EXPECT_EQ(h.outcome->reason, session_end::output_stuck);
+  EXPECT_TRUE(form.answer && page);
+}
+
 TEST(carried_questions, a_legacy_client_is_asked_by_request_and_calls_go_on) {
   carrying h;
   h.open("2025-11-25", with_elicitation);

@@ -44,8 +44,8 @@ struct asking : harness {
     std::vector<question> asked;
     asked.push_back(form_question("Form?", no_schema, "form"));
     asked.push_back({"roots", "roots/list", json::object()});
-    asio::awaitable<std::vector<rpc_outcome>> asking = call.client().ask(std::move(asked));
-    std::vector<rpc_outcome> answers = co_await std::move(asking);
+    asio::awaitable<std::vector<rpc_outcome>> coming = call.client().ask(std::move(asked));
+    std::vector<rpc_outcome> answers = co_await std::move(coming);
     json got = json::array();
     for (const rpc_outcome& each : answers) {
       const auto* const error = std::get_if<rpc_error>(&each);

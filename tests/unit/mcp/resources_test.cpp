@@ -6,9 +6,10 @@ namespace awm::mcp::testing {
 namespace {
 
 asio::awaitable<resource_contents> contents_of(std::string uri, uri_variables variables) {
+  const std::string shown = json(variables).dump();
   if (variables["id"] == "gone") co_return std::nullopt;
   if (variables["id"] == "broken") throw std::runtime_error("the disk is full");
-  std::vector<json> contents{text_contents(uri, "text/plain", json(variables).dump())};
+  std::vector<json> contents{text_contents(uri, "text/plain", shown)};
   co_return contents;
 }
 

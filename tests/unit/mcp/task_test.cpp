@@ -375,8 +375,9 @@ TEST(task, changes_of_questions_are_told) {
   const std::string key = h.get(id).at("inputRequests").begin().key();
   h.send(harness::stateless("u", "tasks/update",
                             {{"taskId", id}, {"inputResponses", {{key, accepted(json::object())}}}}, with_all));
-  const auto told = h.received();
-  ASSERT_GE(told.size(), 2U);
+  auto told = h.received();
+  std::erase_if(told, [](const json& each) { return !each.contains("method"); });
+  ASSERT_FALSE(told.empty());
   EXPECT_EQ(told.back().at("params").at("status"), "completed");
 }
 
