@@ -1,0 +1,87 @@
+"""A user at the terminal of the real CLI, whose scripted model leads workers: dialogs, interruptions, crashes."""
+import json
+
+import leads
+from leads import Lead
+from scenes import scene
+from terminal import ENTER, ESCAPE, RIGHT, Terminal, input_line
+
+# 2.1.329 in a terminal makes a task of a wait, unless it is told not to.
+WITHOUT_TASKS = {"CLAUDE_CODE_DISABLE_MCP_TASKS": "1"}
+
+
+def terminal(world, lead, **environment):
+    """The CLI with our server, on the side of the user whose model is `lead`."""
+    return Terminal(world, "--model", "sonnet", "--permission-mode", "default", *leads.options(world),
+                    **leads.model(world, lead), **environment)
+
+
+def connect(user):
+    """Waits until the server is there: a prompt that comes earlier finds no tools."""
+    user.prompt("/mcp")
+    user.until(lambda screen: "awm" in screen and "✔" in screen)
+    user.press(ESCAPE, lambda screen: input_line(screen) is not None)
+
+
+def allow(user):
+    """Answers a permission's form with its first choice."""
+    user.until("Decision: ▸ not set")
+    user.press(RIGHT, "❯ ◯ Allow once")
+    user.press(ENTER, "✔ Decision: Allow once")
+    # Enter goes to the next field, and from the last one to "Accept".
+    user.press(ENTER, "❯ Accept Decline")
+    user.press(ENTER, lambda screen: "requests your input" not in screen)
+
+
+def decisions(world):
+    lines = (world.logs / "permissions.ndjson").read_text().splitlines()
+    return [(line["decision"], line["by"]) for line in map(json.loads, lines)]
+
+
+@scene
+def test_a_question_of_a_worker_is_answered_in_the_dialog(world):
+    lead = Lead('TOOL Bash {"command": "touch made-by-a-worker"}')
+    with terminal(world, lead, **WITHOUT_TASKS) as user:
+        connect(user)
+        user.prompt("begin")
+        user.until("MCP server “awm” requests your input")
+        allow(user)
+        user.until("They ended so: completed tool said: (Bash completed with no output).")
+    assert (world.project / "made-by-a-worker").exists()
+    assert decisions(world) == [("allow", "human")]
+
+
+@scene
+def test_a_wait_that_the_user_interrupts_loses_nothing(world):
+    lead = Lead("HOLD gate\nSAY the late answer")
+    with terminal(world, lead, **WITHOUT_TASKS) as user:
+        connect(user)
+        user.prompt("begin")
+        user.until("0 of 1 finished")  # the progress of a wait
+        user.press(ESCAPE, lambda screen: "esc to interrupt" not in screen)
+        world.workers.release("gate")
+        user.prompt("wait")
+        user.until("They ended so: completed the late answer.")
+    assert len(lead.waits) == 1
+
+
+@scene
+def test_a_server_that_was_killed_is_followed_by_one_that_knows_everything(world):
+    """In a terminal neither version starts a server anew by itself: the user does."""
+    lead = Lead("SAY an early answer", "HOLD gate\nSAY back again")
+    with terminal(world, lead, **WITHOUT_TASKS) as user:
+        connect(user)
+        user.prompt("begin")
+        user.until("1 of 2 finished")
+        leads.kill_server(world)
+        world.workers.release("gate")
+        user.until("It failed:")
+        user.prompt("/mcp reconnect awm")
+        user.until("econnected to awm")
+        user.prompt("wait")
+        user.until("They ended so: completed an early answer, interrupted.")
+        user.prompt("resume")
+        user.until("They ended so: completed back again.")
+    interrupted, = lead.waits[0]["failed"]
+    resumed, = lead.waits[1]["completed"]
+    assert (interrupted["worker_id"], 2) == (resumed["worker_id"], resumed["turn"])
