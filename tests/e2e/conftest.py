@@ -81,7 +81,8 @@ def _version_of(item):
 @pytest.fixture(scope="module")
 def plays(request):
     """Begins to play the scenes of a file that are among the selected tests. Each ends as a future."""
-    items = [item for item in request.session.items if item.module is request.module and hasattr(item.obj, "scene")]
+    items = [item for item in request.session.items if item.module is request.module and hasattr(item.obj, "scene")
+             and not item.get_closest_marker("skip")]
     with ThreadPoolExecutor(scenes.AT_ONCE) as pool:
         yield {(item.obj.scene, _version_of(item)): pool.submit(scenes.play, item.obj.scene, _version_of(item), path)
                for item in items if worlds.server_binary().exists() and (path := _binary(_version_of(item)))}

@@ -1,6 +1,7 @@
 """The side of a user whose Claude Code has our server: how it is started, and a scripted model that leads workers."""
 import json
 import os
+import re
 import signal
 
 from stand_in_api import say, tool
@@ -13,8 +14,8 @@ class Lead:
     """A model that does what the user's prompt says, and goes on by the results.
 
     "begin": spawns its workers, then waits. "spawn": spawns them, then waits for the first without taking its result.
-    "wait": waits. "resume": resumes what was interrupted, then waits. What came of it is said in words. Every answer of
-    a wait is kept in `waits`.
+    "wait": waits. "resume": resumes what was interrupted, then waits. What came of it is said in words, and so is the
+    end of a wait that became a task. Every answer of a wait is kept in `waits`.
     """
 
     def __init__(self, *prompts):
@@ -26,18 +27,28 @@ class Lead:
         failed = [result.text for result in newest if result.is_error]
         if failed:
             return [say("It failed: " + ", ".join(failed))]
+        if not newest and turn.notification is not None:
+            return [say(self.end_of_task(turn.notification))]
         if not newest and turn.prompt in ("begin", "spawn"):
             return [self.call("spawn_worker", description="a worker", prompt=prompt) for prompt in self.prompts]
         if not newest and turn.prompt == "resume":
             return [self.call("resume_worker", worker_id=entry["worker_id"], prompt="SAY back again")
                     for entry in self.waits[-1]["failed"]]
         if newest and newest[0].name == PREFIX + "wait":
-            return [say(self.told(newest[0].json()))]
+            is_task = "started server-side task" in newest[0].text
+            return [say("The wait is a task." if is_task else self.told(newest[0].json()))]
         if newest and newest[0].name == PREFIX + "worker_output":
             return [say("The first has ended.")]
         if newest and turn.prompt == "spawn":
             return [self.call("worker_output", worker_id=newest[0].json()["worker_id"], block=True)]
-        return [self.call("wait")]
+        if newest or turn.prompt == "wait":
+            return [self.call("wait")]
+        return [say(f"You said {turn.prompt}.")]
+
+    def end_of_task(self, notification):
+        text = "".join(block["text"] for block in json.loads(notification))
+        status, result = re.search(r"<status>(.*?)</status>.*<result>\n(.*)\n</result>", text, re.S).groups()
+        return self.told(json.loads(result)) if status == "completed" else f"A task {status}: {result}."
 
     def told(self, answer):
         self.waits.append(answer)

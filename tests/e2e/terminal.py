@@ -35,7 +35,7 @@ EXIT_GUARD_S = 20
 PRESS_AGAIN_S = 2
 READ_SIZE = 65536
 
-ENTER, ESCAPE, RIGHT, ERASE_LINE = "\r", "\x1b", "\x1b[C", "\x15"
+ENTER, ESCAPE, DOWN, RIGHT, ERASE_LINE = "\r", "\x1b", "\x1b[B", "\x1b[C", "\x15"
 
 # What the terminal emulator does not know and would show as text: questions about the terminal's abilities.
 PRIVATE = re.compile(rb"\x1b\[[<=>][0-9;]*[a-z]")

@@ -4,8 +4,10 @@ import json
 import leads
 from leads import Lead
 from scenes import scene
-from terminal import ENTER, ESCAPE, RIGHT, Terminal, input_line
+from terminal import DOWN, ENTER, ESCAPE, RIGHT, Terminal, input_line
 
+# The one that knows tasks.
+NEWEST = ["2.1.329"]
 # 2.1.329 in a terminal makes a task of a wait, unless it is told not to.
 WITHOUT_TASKS = {"CLAUDE_CODE_DISABLE_MCP_TASKS": "1"}
 
@@ -85,3 +87,72 @@ def test_a_server_that_was_killed_is_followed_by_one_that_knows_everything(world
     interrupted, = lead.waits[0]["failed"]
     resumed, = lead.waits[1]["completed"]
     assert (interrupted["worker_id"], 2) == (resumed["worker_id"], resumed["turn"])
+
+
+def open_task(user):
+    """Goes from the input line to the page of the only task."""
+    user.press(DOWN, "enter to view tasks")
+    user.press(ENTER, "x to stop")
+
+
+@scene(versions=NEWEST)
+def test_a_wait_becomes_a_task_whose_end_is_told(world):
+    lead = Lead("HOLD gate\nSAY the late answer")
+    with terminal(world, lead) as user:
+        connect(user)
+        user.prompt("begin")
+        user.until("1 MCP task still running")
+        user.prompt("hello")
+        user.until("You said hello.")
+        world.workers.release("gate")
+        user.until("They ended so: completed the late answer.")
+    assert len(lead.waits) == 1
+
+
+@scene(versions=NEWEST)
+def test_a_question_in_the_middle_of_a_task_is_answered_in_the_dialog(world):
+    lead = Lead('TOOL Bash {"command": "touch made-by-a-worker"}')
+    with terminal(world, lead) as user:
+        connect(user)
+        user.prompt("begin")
+        user.until("The wait is a task.")
+        user.until("MCP server “awm” requests your input")
+        allow(user)
+        user.until("They ended so: completed tool said: (Bash completed with no output).")
+    assert (world.project / "made-by-a-worker").exists()
+    assert decisions(world) == [("allow", "human")]
+
+
+@scene(versions=NEWEST)
+def test_a_task_that_the_user_stops_loses_nothing(world):
+    lead = Lead("HOLD gate\nSAY the late answer")
+    with terminal(world, lead) as user:
+        connect(user)
+        user.prompt("begin")
+        user.until("1 MCP task still running")
+        open_task(user)
+        user.press("x", lambda screen: "x to stop" not in screen)
+        user.press(ESCAPE, lambda screen: input_line(screen) is not None)
+        world.workers.release("gate")
+        user.prompt("wait")
+        user.until("They ended so: completed the late answer.")
+    assert len(lead.waits) == 1
+
+
+@scene(versions=NEWEST)
+def test_a_task_of_a_server_that_was_killed_ends_and_the_next_wait_knows_everything(world):
+    """The CLI asks the next server about the task that it had from the one before, for as long as it gets errors."""
+    lead = Lead("SAY an early answer", "HOLD gate\nSAY back again")
+    with terminal(world, lead) as user:
+        connect(user)
+        user.prompt("begin")
+        user.until("1 MCP task still running")
+        open_task(user)
+        user.until("1 of 2 finished")
+        user.press(ESCAPE, lambda screen: input_line(screen) is not None)
+        leads.kill_server(world)
+        world.workers.release("gate")
+        user.prompt("/mcp reconnect awm")
+        user.until("A task failed:")
+        user.prompt("wait")
+        user.until("They ended so: completed an early answer, interrupted.")
