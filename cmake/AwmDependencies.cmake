@@ -8,6 +8,7 @@ function(awm_require package debian_package)
 endfunction()
 
 awm_require(Threads libc6-dev)
+find_package(PkgConfig REQUIRED)
 awm_require(simdjson libsimdjson-dev)
 awm_require(nlohmann_json nlohmann-json3-dev)
 awm_require(yaml-cpp libyaml-cpp-dev)
@@ -19,6 +20,12 @@ if(AWM_TESTS)
 endif()
 if(AWM_BENCH)
   awm_require(benchmark libbenchmark-dev)
+endif()
+
+# libsodium has no CMake package.
+pkg_check_modules(sodium QUIET IMPORTED_TARGET libsodium)
+if(NOT sodium_FOUND)
+  message(FATAL_ERROR "libsodium was not found: install libsodium-dev (scripts/setup installs all that is missing).")
 endif()
 
 find_path(AWM_VALIJSON_INCLUDE valijson/validator.hpp)

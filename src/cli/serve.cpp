@@ -35,7 +35,7 @@ namespace {
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-// Claude Code sends SIGINT, SIGTERM after 100 ms, and SIGKILL after 400 more. The manager takes up to 40 ms for its
+// Claude Code sends SIGINT, SIGTERM after 100 ms, and SIGKILL after 400 more. The manager takes up to 250 ms for its
 // files.
 constexpr auto patience_with_client = 20ms;
 constexpr auto patience_with_workers = 20ms;

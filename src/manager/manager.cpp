@@ -1,7 +1,7 @@
 #include "manager/manager.hpp"
 
 #include "text/words.hpp"
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-// Of the 90 ms that the program takes to end; the rest is the client's and the children's.
-constexpr auto patience_with_files = std::chrono::milliseconds(40);
+// Usually a few are enough. Claude Code kills 500 ms after its SIGINT, and the client and the children want some, too.
+constexpr auto patience_with_files = 250ms;
 
 // The time that workers have to come to an end when the fleet's money is spent.
 constexpr auto time_to_wind_down = 60s;
@@ -438,7 +438,7 @@ void manager::begin_turn(managed_worker& worker) {
   worker.background_tasks = 0;
   worker.questions = 0;
   worker.error.clear();
-  worker.started_at = worker::timestamp(clock_.utc_now());
+  worker.started_at = text::timestamp(clock_.utc_now());
   worker.ended_at.clear();
   worker.doing.reset(clock_.now());
   auto& turn = *worker.current;
@@ -581,7 +581,7 @@ bool manager::retries(managed_worker& worker, const worker::turn_outcome& outcom
 /// The worker's turn is over, for whatever reason: it is put where a wait finds it, and the others are told.
 void manager::settle(managed_worker& worker, worker_state state, worker::turn_outcome outcome) {
   const auto& record = worker.transcript->record();
-  worker.ended_at = worker::timestamp(clock_.utc_now());
+  worker.ended_at = text::timestamp(clock_.utc_now());
   worker.error = outcome.error_hint;
   worker.doing.reset(clock_.now());
   note_cost(worker);
@@ -841,7 +841,7 @@ std::string manager::queue_stopped() const {
 
 std::string manager::rate_limited_until() const {
   if (!queue_.held_until()) return {};
-  return worker::timestamp(rate_limit_end_);
+  return text::timestamp(rate_limit_end_);
 }
 
 // ---- the end ----

@@ -1,7 +1,7 @@
 // What a manager knows of its workers, and of those that an earlier one left.
 
 #include "manager/manager.hpp"
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 #include "worker/uuid.hpp"
 
 #include <asio/post.hpp>
@@ -106,7 +106,7 @@ void manager::take_in(managed_worker& worker, worker::transcript_record record) 
     worker.started_at = turn.value("started_at", "");
     worker.ended_at = turn.value("ended_at", "");
   }
-  worker.changed_at = worker::time_of(worker.ended_at.empty() ? worker.started_at : worker.ended_at);
+  worker.changed_at = text::time_of(worker.ended_at.empty() ? worker.started_at : worker.ended_at);
   worker.adopt_state(state);
   for (const auto& path : record.files_written) {
     conflicts_.describe(worker.id, worker.description);
@@ -251,7 +251,7 @@ json manager::status() const {
     agents.push_back(std::move(agent));
   }
   json all = {{"session_id", session_id_},
-              {"updated", worker::timestamp(clock_.utc_now())},
+              {"updated", text::timestamp(clock_.utc_now())},
               {"cost_usd", spent_usd()},
               {"agents", std::move(agents)}};
   if (config_.budget_usd) all["budget_usd"] = *config_.budget_usd;

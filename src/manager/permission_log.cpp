@@ -1,6 +1,6 @@
 #include "manager/permission_log.hpp"
 
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -67,7 +67,7 @@ std::string_view name_of(decided_by by) {
 
 std::string line_of(const logged_decision& decision, std::chrono::system_clock::time_point when) {
   json line;
-  line["time"] = worker::timestamp(when);
+  line["time"] = text::timestamp(when);
   line["worker_id"] = cut(decision.worker_id);
   line["description"] = cut(decision.description);
   line["request_id"] = cut(decision.request_id);

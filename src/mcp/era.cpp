@@ -1,13 +1,18 @@
 #include "mcp/era.hpp"
 
-#include <nlohmann/json.hpp>
-
+#include <algorithm>
 #include <array>
 
 namespace awm::mcp {
 namespace {
 
-constexpr std::array<std::string_view, 4> names{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"};
+constexpr std::array<std::string_view, 5> names{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"};
+
+std::optional<protocol_version> version_of(std::string_view name) {
+  const auto* const found = std::ranges::find(names, name);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<protocol_version>(found - names.begin());
+}
 
 }  // namespace
 
@@ -16,15 +21,16 @@ std::string_view to_string(protocol_version version) {
 }
 
 protocol_version negotiate(std::string_view requested) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names.at(i) == requested) return static_cast<protocol_version>(i);
-  }
-  return latest_version;
+  return std::min(version_of(requested).value_or(latest_legacy_version), latest_legacy_version);
 }
 
-std::optional<dialect> dialect_of(const nlohmann::json& /*params*/, std::optional<protocol_version> negotiated) {
-  if (!negotiated) return std::nullopt;
-  return dialect{era::legacy, *negotiated};
+std::optional<protocol_version> stateless_version(std::string_view name) {
+  const auto version = version_of(name);
+  return version && *version > latest_legacy_version ? version : std::nullopt;
+}
+
+std::vector<std::string_view> stateless_versions() {
+  return {names.back()};
 }
 
 }  // namespace awm::mcp

@@ -11,13 +11,17 @@
 
 namespace awm::mcp {
 
-/// JSON-RPC 2.0, section 5.1.
+/// JSON-RPC 2.0, section 5.1, and what MCP allots.
 namespace rpc_code {
 inline constexpr int parse_error = -32700;
 inline constexpr int invalid_request = -32600;
 inline constexpr int method_not_found = -32601;
 inline constexpr int invalid_params = -32602;
 inline constexpr int internal_error = -32603;
+inline constexpr int resource_not_found = -32002;        ///< legacy era; since 2026-07-28 it is `invalid_params`
+inline constexpr int url_elicitation_required = -32042;  ///< 2025-11-25
+inline constexpr int missing_capability = -32021;        ///< 2026-07-28; data: requiredCapabilities
+inline constexpr int unsupported_version = -32022;       ///< 2026-07-28; data: supported, requested
 /// Of ours, never on the wire: the session was over before the answer came. The number is the MCP SDKs'.
 inline constexpr int connection_closed = -32000;
 }  // namespace rpc_code

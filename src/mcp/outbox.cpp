@@ -37,20 +37,20 @@ void outbox::one_less(batch of) {
   }
 }
 
-void outbox::report(const nlohmann::json& id, std::string text) {
+void outbox::report(const nlohmann::json& about, std::string text) {
   bytes_ += text.size();
-  const auto found = progress_.find(id);
-  if (found == progress_.end()) {
-    progress_[id] = queue_.insert(queue_.end(), entry{kind::progress, {}, std::move(text), id});
+  const auto found = reports_.find(about);
+  if (found == reports_.end()) {
+    reports_[about] = queue_.insert(queue_.end(), entry{kind::report, {}, std::move(text), about});
   } else {
     bytes_ -= found->second->text.size();
     found->second->text = std::move(text);
   }
 }
 
-void outbox::ask(std::string text) {
+void outbox::say(std::string text) {
   bytes_ += text.size();
-  queue_.push_back(entry{kind::request, {}, std::move(text), nullptr});
+  queue_.push_back(entry{kind::plain, {}, std::move(text), nullptr});
 }
 
 void outbox::notify(std::string text) {
@@ -61,10 +61,10 @@ void outbox::notify(std::string text) {
 }
 
 void outbox::withdraw(const nlohmann::json& id) {
-  if (const auto found = progress_.find(id); found != progress_.end()) {
+  if (const auto found = reports_.find(id); found != reports_.end()) {
     bytes_ -= found->second->text.size();
     queue_.erase(found->second);
-    progress_.erase(found);
+    reports_.erase(found);
   }
   const auto found = responses_.find(id);
   if (found == responses_.end()) return;
@@ -80,7 +80,7 @@ void outbox::withdraw(const nlohmann::json& id) {
 }
 
 void outbox::append(entry& from, chunk& to) {
-  if (from.kind == kind::progress) progress_.erase(from.request);
+  if (from.kind == kind::report) reports_.erase(from.about);
   if (from.kind == kind::notification) --unsent_notifications_;
   bytes_ -= from.text.size();
   to.bytes += from.text;
@@ -117,7 +117,7 @@ void outbox::clear() {
   const auto queued = std::exchange(queue_, {});
   const auto open = std::exchange(open_batches_, {});
   responses_.clear();
-  progress_.clear();
+  reports_.clear();
   unsent_notifications_ = 0;
   bytes_ = 0;
 }

@@ -43,10 +43,11 @@ class outbox {
   void respond_in(batch to, nlohmann::json id, std::string text, delivery_receipt receipt = {});
   void give_up_in(batch to);
 
-  /// Progress of the request `id`: replaces an unsent one of the same request.
-  void report(const nlohmann::json& id, std::string text);
-  /// A request of ours, or its cancellation: never dropped.
-  void ask(std::string text);
+  /// News of which only the newest matters: replaces what is unsent about the same thing. `about` is the id of the
+  /// request whose progress it is, or anything that is no id.
+  void report(const nlohmann::json& about, std::string text);
+  /// A message that the client must not miss, such as a request of ours: never dropped.
+  void say(std::string text);
   /// Any other notification. Beyond `max_unsent_notifications` unsent ones it is dropped.
   void notify(std::string text);
   static constexpr std::size_t max_unsent_notifications = 1000;
@@ -71,12 +72,12 @@ class outbox {
     std::string text;
     delivery_receipt receipt;
   };
-  enum class kind { response, batch, progress, request, notification };
+  enum class kind { response, batch, report, plain, notification };
   struct entry {
     outbox::kind kind;
     std::vector<outbox::response> responses;
     std::string text;
-    nlohmann::json request;
+    nlohmann::json about;
     std::size_t awaited = 0;
   };
 
@@ -86,9 +87,9 @@ class outbox {
 
   std::list<entry> queue_;
   std::list<entry> open_batches_;
-  // Where the unsent response, and the unsent progress, of a request lies.
+  // Where the unsent response to a request, and the unsent report about something, lies.
   std::map<nlohmann::json, std::list<entry>::iterator> responses_;
-  std::map<nlohmann::json, std::list<entry>::iterator> progress_;
+  std::map<nlohmann::json, std::list<entry>::iterator> reports_;
   std::size_t unsent_notifications_ = 0;
   std::size_t bytes_ = 0;
 };

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "mcp/era.hpp"
+#include "mcp/context.hpp"
 #include "mcp/receipt.hpp"
 
 #include <asio/awaitable.hpp>
@@ -9,70 +9,52 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace awm::mcp {
 
-/// The levels of RFC 5424, which MCP's logging uses, from the least to the most severe.
-enum class log_level { debug, info, notice, warning, error, critical, alert, emergency };
-
-std::string_view to_string(log_level level);
-std::optional<log_level> parse_log_level(std::string_view name);
-
-/// Who calls: what `initialize` told.
-struct client_info {
-  nlohmann::json implementation = nlohmann::json::object();  ///< name, version, title
-  nlohmann::json capabilities = nlohmann::json::object();
-};
-
-/// What a tool's handler knows about its call, and how it speaks while it works. Lives until the handler's coroutine
-/// ends.
-///
-/// Nothing here suspends or fails: what the client does not want, or can no longer hear (the call was cancelled, the
-/// session ended), is dropped.
-class request_context {
- public:
-  request_context() = default;
-  request_context(const request_context&) = delete;
-  request_context& operator=(const request_context&) = delete;
-  virtual ~request_context() = default;
-
-  /// Whether the client gave a progress token.
-  virtual bool wants_progress() const = 0;
-
-  /// Tells how far the work is, if the client wants to know. `progress` must grow from call to call (any unit; `total`
-  /// in the same one). While the client does not read, only the newest report is kept.
-  virtual void progress(double progress, std::optional<double> total, std::string message) = 0;
-
-  /// Sends a log message to the client (notifications/message), unless the client set a higher level.
-  virtual void log(log_level level, std::string_view logger, nlohmann::json data) = 0;
-
-  virtual const client_info& client() const = 0;
-  virtual const mcp::dialect& dialect() const = 0;
-};
-
 /// What a tool's handler returns.
 struct tool_result {
-  /// The result as JSON, an object. Goes out as `structuredContent` to clients that know it, and always as a text block
-  /// in front of `content`, since older clients and some hosts read only text. null: there is none.
+  /// The result as JSON; an object for clients before 2026-07-28. Goes out as `structuredContent` to clients that know
+  /// it, and always as a text block in front of `content`, since older clients and some hosts read only text. null:
+  /// there is none.
   nlohmann::json structured = nullptr;
-  /// Content blocks of the specification: {"type":"text","text":…}, images, resource links.
+  /// Content blocks, see content.hpp.
   std::vector<nlohmann::json> content;
   /// The tool failed, and its text says why in words for a model.
   bool is_error = false;
+  /// The call failed as a request of the protocol: no result, but this error.
+  std::optional<rpc_error> failure;
   /// Learns whether the response was delivered, see `delivery_receipt`. Takes any `void(delivery)`.
   delivery_receipt settled;
 
   static tool_result json(nlohmann::json structured);
   static tool_result text(std::string text);
   static tool_result error(std::string text);
+  static tool_result failed(rpc_error error);
 };
 
 /// A coroutine; each call runs in its own. Cancellation (terminal) reaches it when the client cancels the call or the
 /// session ends; whatever it returns or throws then is dropped. Any other exception becomes an error result with its
 /// `what()`. `arguments` match the tool's input schema.
 using tool_handler = std::function<asio::awaitable<tool_result>(nlohmann::json arguments, request_context& context)>;
+
+/// A handler that takes its arguments as a struct, which `from_json` of nlohmann/json makes of them. `serve` is called
+/// as `serve(Arguments, request_context&)` and returns an `asio::awaitable<tool_result>`.
+template <class Arguments, class Serve>
+tool_handler typed_handler(Serve serve) {
+  return [serve = std::move(serve)](nlohmann::json arguments, request_context& context) {
+    return serve(arguments.template get<Arguments>(), context);
+  };
+}
+
+/// Whether a call may become a task (`request_context::begin_task`).
+enum class task_support {
+  forbidden,
+  optional,
+  required,  ///< a client that takes no tasks is refused
+};
 
 /// Everything about a tool in one place.
 struct tool {
@@ -83,7 +65,12 @@ struct tool {
   nlohmann::json output_schema = nullptr;  ///< null: the structured result is not described
   nlohmann::json annotations = nullptr;    ///< readOnlyHint, destructiveHint, …; null: none
   nlohmann::json meta = nullptr;           ///< `_meta`; null: none
+  nlohmann::json icons = nullptr;          ///< an array of {src, mimeType, sizes, theme}; null: none
   tool_handler handler;
+  task_support task = task_support::forbidden;
+  /// In the stateless era a call of this tool also brings the questions of `session::peer()` to the client: it may be
+  /// answered with them at any moment, as if cancelled, and is run again when the client has sent the answers.
+  bool carries_questions = false;
 };
 
 }  // namespace awm::mcp

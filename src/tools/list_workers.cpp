@@ -2,7 +2,7 @@
 #include "tools/define.hpp"
 #include "tools/summary.hpp"
 #include "tools/tools.hpp"
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 
 #include <algorithm>
 
@@ -66,7 +66,7 @@ filter filter_from(const json& arguments) {
     wanted.states = state->is_string() ? std::vector<std::string>{state->get<std::string>()}
                                        : state->get<std::vector<std::string>>();
   }
-  wanted.since = worker::time_of(arguments.value("since", ""));
+  wanted.since = text::time_of(arguments.value("since", ""));
   return wanted;
 }
 

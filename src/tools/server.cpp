@@ -15,13 +15,19 @@ Lost the ids (compaction, new session)? list_workers. Nothing is lost: wait deli
 Temperature sweep: the same prompt with options.temperature 0.2, 0.6, 1.0; a model that takes sampling is chosen for you.)text";
 
 mcp::server_info describe(std::string version, const char* text) {
-  return {"async-worker-manager", std::move(version), "Async worker manager", text};
+  mcp::server_info info;
+  info.name = "async-worker-manager";
+  info.version = std::move(version);
+  info.title = "Async worker manager";
+  info.instructions = text;
+  return info;
 }
 
 }  // namespace
 
 mcp::server make_server(manager::manager& manager, std::string version) {
-  std::vector<mcp::tool> tools;
+  mcp::offering offer;
+  auto& tools = offer.tools;
   tools.push_back(spawn_worker(manager));
   tools.push_back(wait(manager));
   tools.push_back(resume_worker(manager));
@@ -30,13 +36,12 @@ mcp::server make_server(manager::manager& manager, std::string version) {
   tools.push_back(worker_output(manager));
   tools.push_back(send_message(manager));
   tools.push_back(cancel_worker(manager));
-  return {describe(std::move(version), instructions), std::move(tools)};
+  return mcp::server(describe(std::move(version), instructions), std::move(offer));
 }
 
 mcp::server make_empty_server(std::string version) {
-  return {describe(std::move(version),
-                   "This process is a worker itself, and workers start no workers: there are no tools here."),
-          {}};
+  return mcp::server(describe(
+      std::move(version), "This process is a worker itself, and workers start no workers: there are no tools here."));
 }
 
 }  // namespace awm::tools

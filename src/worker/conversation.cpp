@@ -1,7 +1,7 @@
 #include "worker/conversation.hpp"
 
 #include "worker/error_hint.hpp"
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
@@ -203,7 +203,7 @@ void conversation::tell_started() {
 }
 
 void conversation::open_books() {
-  turn_->started_at = timestamp(clock_.utc_now());
+  turn_->started_at = text::timestamp(clock_.utc_now());
   auto& record = turn_->transcript.record();
   record.error.reset();
   if (record.state != "running") {
@@ -634,7 +634,7 @@ void conversation::close_record(std::string_view state) {
   record.state = state;
   auto& entry = record.turns.back();
   entry.update({{"state", state},
-                {"ended_at", timestamp(clock_.utc_now())},
+                {"ended_at", text::timestamp(clock_.utc_now())},
                 {"returncode", outcome.returncode ? json(*outcome.returncode) : json(nullptr)}});
   entry.emplace("started_at", turn_->started_at);
   if (!outcome.cap.empty()) entry["cap"] = outcome.cap;

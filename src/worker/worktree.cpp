@@ -23,6 +23,10 @@ constexpr std::chrono::seconds checkout_time = 600s;
 // On SIGTERM git removes its locks and what it had begun.
 constexpr std::chrono::seconds tidy_time = 3s;
 
+// Another git that makes or removes a worktree of the repository is in the way for milliseconds.
+constexpr int most_tries = 20;
+constexpr std::chrono::milliseconds pause_between_tries = 100ms;
+
 constexpr std::size_t short_output = std::size_t{64} * 1024;
 // Names of some 200 000 files; where there are more, nothing is proven and everything is kept.
 constexpr std::size_t long_output = std::size_t{16} * 1024 * 1024;
@@ -52,6 +56,15 @@ std::vector<std::string> git_environment(environment variables) {
   variables.insert_or_assign("GIT_TERMINAL_PROMPT", "0");
   variables.insert_or_assign("GIT_OPTIONAL_LOCKS", "0");
   return to_assignments(variables);
+}
+
+/// Whether git failed only because another one was at work: it holds a lock, or has begun a worktree whose files are
+/// not all there yet (git reads those of every worktree before it touches a branch).
+bool was_in_the_way(const command_result& result) {
+  const bool is_locked = result.error_tail.find(".lock': File exists") != std::string::npos;
+  const bool is_unfinished = result.error_tail.find("/worktrees/") != std::string::npos &&
+                             result.error_tail.find("failed to read") != std::string::npos;
+  return !result.succeeded() && !result.failure && (is_locked || is_unfinished);
 }
 
 /// Runs git, with what no configuration may turn on or off.
@@ -86,6 +99,19 @@ class git_runner {
 
   asio::awaitable<command_result> run(const std::string& directory, std::string_view words) {
     return run(directory, words, no_operands);
+  }
+
+  /// The same for a command that changes branches or worktrees: tried again while another git is in its way.
+  asio::awaitable<command_result> change(const std::string& directory, std::string_view words,
+                                         const std::vector<std::string>& operands,
+                                         std::chrono::seconds time = question_time) {
+    command_result result = co_await run(directory, words, operands, time);
+    for (int tries = 1; tries < most_tries && was_in_the_way(result); ++tries) {
+      const bool rested = co_await coro::sleep_for(clock_, pause_between_tries);
+      if (!rested) break;
+      result = co_await run(directory, words, operands, time);
+    }
+    co_return result;
   }
 
   /// From now on cancelled coroutines are served as well: what was begun is to be brought to an end.
@@ -204,7 +230,7 @@ class worktree_maker {
     std::string problem;
     for (const std::string& name : names) {
       const std::vector<std::string> operands{name, made_.base_commit};
-      const auto created = co_await git_.run(made_.repository, "branch --quiet --no-track --", operands);
+      const auto created = co_await git_.change(made_.repository, "branch --quiet --no-track --", operands);
       // A git that was ended in the middle may have made it, and is to be undone as well.
       if (created.succeeded() || created.failure) made_.branch = name;
       if (created.succeeded()) co_return std::string{};
@@ -216,7 +242,7 @@ class worktree_maker {
 
   asio::awaitable<std::string> check_out() {
     const std::vector<std::string> operands{made_.path, made_.branch};
-    const auto added = co_await git_.run(made_.repository, "worktree add --quiet --", operands, checkout_time);
+    const auto added = co_await git_.change(made_.repository, "worktree add --quiet --", operands, checkout_time);
     if (!added.succeeded()) co_return complaint_of(added) + ".";
     is_checked_out_ = true;
     const auto top = co_await git_.run(made_.path, "rev-parse --show-toplevel");
@@ -254,11 +280,11 @@ class worktree_maker {
     git_.ignore_cancellation();
     if (is_checked_out_) {
       const std::vector<std::string> operands{made_.path};
-      co_await git_.run(made_.repository, "worktree remove --", operands, status_time);
+      co_await git_.change(made_.repository, "worktree remove --", operands, status_time);
     }
     if (!made_.branch.empty()) {
       const std::vector<std::string> operands{made_.branch};
-      co_await git_.run(made_.repository, "branch --quiet -d --", operands);
+      co_await git_.change(made_.repository, "branch --quiet -d --", operands);
     }
   }
 
@@ -390,7 +416,7 @@ asio::awaitable<worktree_state> settle(git_runner& git, const files& files, cons
     git.ignore_cancellation();
     const std::vector<std::string> operands{made.path};
     // From elsewhere, because git refuses to remove the folder it stands in.
-    const auto removed = co_await git.run(made.repository, "worktree remove --", operands, status_time);
+    const auto removed = co_await git.change(made.repository, "worktree remove --", operands, status_time);
     if (!removed.succeeded()) found.reasons.push_back("git did not remove it: " + complaint_of(removed));
   }
   if (!found.reasons.empty()) {
@@ -399,7 +425,7 @@ asio::awaitable<worktree_state> settle(git_runner& git, const files& files, cons
   }
   state.what = worktree_state::outcome::removed;
   const std::vector<std::string> branch{made.branch};
-  const auto deleted = co_await git.run(made.repository, "branch --quiet -d --", branch);
+  const auto deleted = co_await git.change(made.repository, "branch --quiet -d --", branch);
   state.sentence = "The worktree " + made.path + " was removed: there was nothing in it that " + made.repository +
                    " does not have. ";
   state.sentence += deleted.succeeded() ? "Its branch " + made.branch + " was deleted."

@@ -29,7 +29,7 @@ BIN = Path(os.environ.get("AWM_BIN_DIR", Path(__file__).parents[2] / "build" / "
 SERVER = str(BIN / "async-worker-manager")
 MOCK_CLAUDE = str(BIN / "mock-claude")
 MARK = "AWM_TEST_MARK"
-LEFTOVER_GUARD = 10.0  # seconds in which what is dying has to be gone
+LEFTOVER_GUARD = 60.0  # seconds in which what is dying has to be gone
 LONGEST_ANSWER = 40_000  # characters; the client cuts what is much longer
 OLDER, NEWER = "2.1.197", "2.1.329"
 

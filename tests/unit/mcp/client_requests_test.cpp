@@ -34,8 +34,13 @@ struct world {
       failure = thrown;
       if (!thrown) outcome = std::move(got);
     };
-    asio::co_spawn(context, requests->ask("m", {{"a", 1}}), asio::bind_cancellation_slot(stop.slot(), std::move(done)));
+    asio::co_spawn(context, answer(requests->ask(context.get_executor(), "m", {{"a", 1}})),
+                   asio::bind_cancellation_slot(stop.slot(), std::move(done)));
     settle();
+  }
+  static asio::awaitable<rpc_outcome> answer(awaited_answers::ticket ticket) {
+    rpc_outcome got = co_await ticket.wait();
+    co_return got;
   }
   void settle() {
     context.restart();

@@ -1,6 +1,6 @@
 #include "mcp/client.hpp"
 
-#include "mcp/elicitation.hpp"
+#include "mcp/question.hpp"
 #include "mcp/harness.hpp"
 
 #include <asio/error.hpp>
@@ -262,7 +262,7 @@ TEST(elicit, in_a_call_that_the_client_cancels_takes_the_form_back) {
     const elicitation got = co_await std::move(asking);
     co_return tool_result::text(got.content.dump());
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
   h.open("2025-11-25", with_forms);
   h.send(harness::call(1, "ask"));
   h.received();

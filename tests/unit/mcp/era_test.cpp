@@ -1,7 +1,6 @@
 #include "mcp/era.hpp"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 namespace awm::mcp {
 namespace {
@@ -15,14 +14,10 @@ TEST(era, a_supported_version_is_echoed_and_any_other_answered_with_the_latest) 
   }
 }
 
-TEST(era, a_request_has_a_dialect_only_after_a_version_is_settled) {
-  EXPECT_FALSE(dialect_of({}, std::nullopt));
-  const auto how = dialect_of({}, protocol_version::v2025_03_26);
-  ASSERT_TRUE(how);
-  EXPECT_EQ(how->era, era::legacy);
-  EXPECT_TRUE(how->has_batches());
-  EXPECT_TRUE(how->has_annotations());
-  EXPECT_FALSE(how->has_structured_content());
+TEST(era, only_2026_07_28_is_stateless) {
+  EXPECT_EQ(stateless_version("2026-07-28"), protocol_version::v2026_07_28);
+  for (const char* const other : {"2025-11-25", "2026-07-29", ""}) EXPECT_FALSE(stateless_version(other)) << other;
+  EXPECT_EQ(stateless_versions(), std::vector<std::string_view>{"2026-07-28"});
 }
 
 TEST(era, elicitation_came_with_2025_06_18) {

@@ -29,12 +29,12 @@ using deliveries = std::vector<delivery>;
 
 class harness {
  public:
-  explicit harness(std::vector<tool> tools = {}, session_limits limits = {})
-      : offer({"probe", "1.2.3", "Probe", "Use it well."}, std::move(tools)),
+  explicit harness(std::vector<tool> tools = {}, session_options options = {})
+      : offer({"probe", "1.2.3", "Probe", "Use it well.", "", "", nullptr}, offering{std::move(tools), {}, {}, {}}),
         input(std::make_shared<memory_pipe>(context.get_executor())),
         output(std::make_shared<memory_pipe>(context.get_executor())),
         stream(input, output),
-        talk(std::make_unique<session>(stream, offer, limits)) {}
+        talk(std::make_unique<session>(stream, offer, std::move(options))) {}
 
   void start() {
     if (std::exchange(started, true)) return;
@@ -155,8 +155,9 @@ struct echo_log {
 
 /// The tools of `gated_harness`: "gate" waits; "echo" answers with its arguments at once and with a receipt.
 struct gated_harness : echo_log, harness {
-  explicit gated_harness(session_limits limits = {}) : harness({}, limits), door(context) {
-    offer = server(offer.info(), {gate_tool(), echo_tool()});
+  explicit gated_harness(session_options options = {}) : harness({}, std::move(options)), door(context) {
+    offer.add(gate_tool());
+    offer.add(echo_tool());
   }
 
   tool gate_tool() {

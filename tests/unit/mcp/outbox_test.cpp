@@ -137,7 +137,7 @@ TEST(outbox, drops_notifications_beyond_its_limit) {
 TEST(outbox, never_drops_a_request_of_ours) {
   outbox box;
   for (std::size_t i = 0; i < outbox::max_unsent_notifications; ++i) box.notify("n");
-  box.ask("asked");
+  box.say("asked");
   EXPECT_TRUE(box.take(plenty).bytes.ends_with("n\nasked\n"));
   EXPECT_EQ(box.bytes(), 0U);
 }

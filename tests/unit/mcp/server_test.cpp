@@ -22,9 +22,17 @@ tool complete_tool() {
   return t;
 }
 
+void offering_of(std::vector<tool> tools) {
+  const server offer({"s", "1", "S", "", "", "", nullptr}, {std::move(tools), {}, {}, {}});
+}
+
+json first_listed(const tool& one, const dialect& to) {
+  const server offer({"s", "1", "S", "", "", "", nullptr}, {{one}, {}, {}, {}});
+  return std::get<json>(offer.list_tools("", to)).at("tools").at(0);
+}
+
 json listed(protocol_version version) {
-  const server offer({"s", "1", "S", ""}, {complete_tool()});
-  return offer.list_tools(dialect{era::legacy, version}).at("tools").at(0);
+  return first_listed(complete_tool(), dialect{era::legacy, version});
 }
 
 TEST(server, a_version_is_told_only_what_it_knows) {
@@ -49,9 +57,9 @@ TEST(server, what_a_tool_does_not_have_is_not_listed) {
   tool bare = complete_tool();
   bare.title.clear();
   bare.output_schema = bare.annotations = bare.meta = nullptr;
-  const server offer({"s", "1", "", ""}, {bare});
-  const json one = offer.list_tools(dialect{}).at("tools").at(0);
+  const json one = first_listed(bare, dialect{});
   EXPECT_EQ(one.size(), 3U) << one;
+  const server offer({"s", "1", "", "", "", "", nullptr});
   EXPECT_FALSE(offer.describe(dialect{}).contains("instructions"));
   EXPECT_FALSE(offer.describe(dialect{}).at("serverInfo").contains("title"));
 }
@@ -73,7 +81,7 @@ TEST(server, an_error_result_says_so) {
 
 void expect_refused(const tool& t, const std::string& reason) {
   try {
-    server({"s", "1", "", ""}, {t});
+    offering_of({t});
     ADD_FAILURE() << "taken, in spite of: " << reason;
   } catch (const std::invalid_argument& error) {
     EXPECT_NE(std::string(error.what()).find(reason), std::string::npos) << error.what();
@@ -98,7 +106,7 @@ TEST(server, a_tool_that_is_not_in_order_is_refused_at_the_start) {
   t.output_schema = true;
   expect_refused(t, "output_schema must");
   std::vector<tool> twice{complete_tool(), complete_tool()};
-  EXPECT_THROW(server({"s", "1", "", ""}, twice), std::invalid_argument);
+  EXPECT_THROW(offering_of(twice), std::invalid_argument);
 }
 
 }  // namespace

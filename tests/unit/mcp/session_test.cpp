@@ -24,7 +24,7 @@ TEST(session, initialize_settles_the_version_and_introduces_the_server) {
   h.start();
   const json answer = h.answer_to(harness::ask("init", "initialize", {{"protocolVersion", "2025-06-18"}}));
   EXPECT_EQ(answer, json::parse(R"({"jsonrpc":"2.0","id":"init","result":{"protocolVersion":"2025-06-18",
-    "capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"probe","version":"1.2.3","title":"Probe"},
+    "capabilities":{"tools":{"listChanged":true},"logging":{}},"serverInfo":{"name":"probe","version":"1.2.3","title":"Probe"},
     "instructions":"Use it well."}})"));
 }
 
@@ -53,19 +53,10 @@ TEST(session, before_initialize_only_ping_is_answered) {
   EXPECT_EQ(h.error_code_for(harness::ask(4, "logging/setLevel", {{"level", "info"}})), -32600);
 }
 
-TEST(session, the_newest_clients_probe_is_an_unknown_method_so_that_it_falls_back) {
-  harness h;
-  h.start();
-  const json probe = harness::ask("server-discover-probe-1", "server/discover");
-  EXPECT_EQ(h.error_code_for(probe), -32601);
-  h.open();
-  EXPECT_EQ(h.error_code_for(harness::ask(2, "server/discover")), -32601);
-}
-
 TEST(session, unknown_methods_are_refused_and_unknown_notifications_ignored) {
   harness h;
   h.open();
-  EXPECT_EQ(h.error_code_for(harness::ask(1, "resources/list")), -32601);
+  EXPECT_EQ(h.error_code_for(harness::ask(1, "resources/lists")), -32601);
   h.send({{"jsonrpc", "2.0"}, {"method", "notifications/unheard_of"}});
   h.send({{"jsonrpc", "2.0"}, {"method", "notifications/unheard_of"}, {"params", 5}});
   h.send({{"jsonrpc", "2.0"}, {"id", 9}, {"result", json::object()}});
@@ -192,7 +183,7 @@ TEST(session, arguments_that_break_the_published_schema_are_an_error_result) {
     ++called;
     co_return tool_result::text("fine");
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
   h.open();
   const json answer = h.answer_to(harness::call(1, "strict", {{"n", 10}}));
   EXPECT_EQ(answer.at("result").at("isError"), true);
@@ -218,7 +209,7 @@ TEST(session, what_a_handler_throws_is_an_error_result) {
     throw 42;
     co_return tool_result{};
   };
-  h.offer = server({"s", "1", "", ""}, {at_once, later, odd});
+  for (const tool& each : {at_once, later, odd}) h.offer.add(each);
   h.open();
   for (const auto& [name, text] : std::vector<std::pair<std::string, std::string>>{
            {"at_once", "too early"}, {"later", "too late"}, {"odd", "odd failed for an unknown reason"}}) {
@@ -239,7 +230,8 @@ TEST(session, an_aborted_operation_of_a_call_that_nobody_cancelled_is_an_error_r
     co_await other->async_wait(asio::use_awaitable);
     co_return tool_result{};
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
+  h.received();  // notifications/tools/list_changed
   h.send(harness::call(2, "aborts"));
   other.reset();
   EXPECT_EQ(h.answer().at("result").at("isError"), true);
@@ -251,11 +243,11 @@ TEST(session, a_handler_knows_its_client) {
   tool t;
   t.name = "who";
   t.handler = [&seen](json, request_context& call) -> asio::awaitable<tool_result> {
-    seen = {call.client().implementation.value("name", ""), call.client().capabilities.contains("roots"),
+    seen = {call.caller().implementation.value("name", ""), call.caller().capabilities.contains("roots"),
             to_string(call.dialect().version), call.wants_progress()};
     co_return tool_result::text("");
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
   h.open("2025-06-18");
   h.send(harness::call(1, "who"));
   EXPECT_EQ(seen, json({"tester", true, "2025-06-18", false}));
@@ -373,7 +365,7 @@ TEST(cancelled, a_handler_that_does_not_react_is_not_answered_either) {
     out.settled = [&receipts](delivery what) { receipts.push_back(what); };
     co_return out;
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
   h.open();
   h.send(harness::call(1, "stubborn", json::object(), "token"));
   h.send(harness::cancelled(1));
@@ -393,7 +385,7 @@ TEST(cancelled, a_handler_that_throws_after_making_its_result_settles_the_receip
     throw std::runtime_error("changed my mind");
     co_return out;
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
   h.open();
   EXPECT_EQ(text_of(h.answer_to(harness::call(1, "fickle"))), "changed my mind");
   EXPECT_EQ(receipts, deliveries{delivery::dropped});
@@ -725,7 +717,7 @@ TEST(end_of_session, waits_for_handlers_that_take_time_to_stop) {
     co_await cleaned.async_wait(asio::use_awaitable);
     co_return tool_result::text("");
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
   h.open();
   h.send(harness::call(1, "tidy"));
   h.input->close();
@@ -821,7 +813,7 @@ TEST(end_of_session, shutdown_by_a_handler_ends_it_without_its_answer) {
     h.talk->shutdown();
     co_return tool_result::text("unheard");
   };
-  h.offer = server({"s", "1", "", ""}, {t});
+  h.offer.add(t);
   h.open("2025-03-26");
   h.send(json::array({harness::ask(1, "ping"), harness::call(2, "off"), harness::call(3, "off")}));
   EXPECT_TRUE(h.received().empty());

@@ -22,16 +22,29 @@ constexpr std::size_t workers = 500;
 constexpr std::size_t questions = 300;
 constexpr std::size_t finished = 60;  // beside the questions
 
+/// Where nobody can be asked.
+class deaf_client final : public mcp::client {
+ public:
+  bool takes(const mcp::question&) const override { return false; }
+  asio::awaitable<std::vector<mcp::rpc_outcome>> ask(std::vector<mcp::question> questions) override {
+    std::vector<mcp::rpc_outcome> answers(questions.size(), mcp::rpc_error{});
+    co_return answers;
+  }
+};
+
 class silent_context final : public mcp::request_context {
  public:
   bool wants_progress() const override { return false; }
   void progress(double, std::optional<double>, std::string) override {}
   void log(mcp::log_level, std::string_view, json) override {}
-  const mcp::client_info& client() const override { return client_; }
+  void begin_task() override {}
+  mcp::client& client() override { return client_; }
+  const mcp::client_info& caller() const override { return caller_; }
   const mcp::dialect& dialect() const override { return dialect_; }
 
  private:
-  mcp::client_info client_;
+  deaf_client client_;
+  mcp::client_info caller_;
   mcp::dialect dialect_{};
 };
 
@@ -198,15 +211,16 @@ TEST(wait_tool, the_same_request_is_shown_in_full_once) {
 /// A client whose person answers what the test says.
 class fake_client final : public mcp::client {
  public:
-  bool can_elicit() const override { return reachable; }
-  asio::awaitable<mcp::elicitation> elicit(std::string shown, json form) override {
-    words = std::move(shown);
-    schema = std::move(form);
-    co_return reply;
+  bool takes(const mcp::question&) const override { return reachable; }
+  asio::awaitable<std::vector<mcp::rpc_outcome>> ask(std::vector<mcp::question> questions) override {
+    words = questions.front().params.at("message");
+    schema = questions.front().params.at("requestedSchema");
+    std::vector<mcp::rpc_outcome> answers{reply};
+    co_return answers;
   }
 
   bool reachable = true;
-  mcp::elicitation reply;
+  mcp::rpc_outcome reply;
   std::string words;
   json schema;
 };
@@ -222,9 +236,18 @@ manager::pending_permission question(const std::string& tool, const json& input)
   return pending;
 }
 
+mcp::rpc_outcome in_words(const mcp::elicitation& reply) {
+  using action = mcp::elicitation::action;
+  if (reply.what == action::unavailable) return mcp::rpc_error{};
+  const char* const word = reply.what == action::accept    ? "accept"
+                           : reply.what == action::decline ? "decline"
+                                                           : "cancel";
+  return json{{"action", word}, {"content", reply.content}};
+}
+
 /// What the manager hears of `reply` to that question; `client` keeps what was shown.
 manager::human_answer ask(fake_client& client, const manager::pending_permission& pending, mcp::elicitation reply) {
-  client.reply = std::move(reply);
+  client.reply = in_words(reply);
   manager::human_answer heard;
   test::run([&](asio::any_io_executor) -> asio::awaitable<void> {
     elicited_human person(client);

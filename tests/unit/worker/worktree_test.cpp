@@ -144,6 +144,28 @@ TEST(worktree, is_a_checkout_of_HEAD_on_a_branch_of_its_own) {
   });
 }
 
+TEST(worktree, is_made_as_soon_as_another_git_is_out_of_the_way) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    // What git 2.39 says while another one makes a branch or a worktree: twice for each of our steps.
+    const auto tried = (stage.root / "tried").string();
+    const auto wrapper = stage.root / "git";
+    std::ofstream(wrapper)
+        << "#!/bin/sh\ncase \"$*\" in\n"
+        << "*' branch '*|*' worktree add '*|*' worktree remove '*) echo x >> " << tried << ";;\n"
+        << "*) exec /usr/bin/git \"$@\";;\nesac\n"
+        << "case $(($(wc -l < " << tried << ") % 3)) in\n"
+        << "1) echo 'fatal: failed to read .git/worktrees/other/commondir: Success' >&2; exit 128;;\n"
+        << "2) echo \"fatal: Unable to create 'packed-refs.lock': File exists.\" >&2; exit 128;;\n"
+        << "esac\nexec /usr/bin/git \"$@\"\n";
+    fs::permissions(wrapper, fs::perms::owner_all);
+    stage.git.path = wrapper.string();
+    const auto tree = co_await stage.made();
+    EXPECT_EQ(stage.answer(stage.root, "wc -l < tried"), "6");
+    co_await stage.expect_removed(tree);
+    EXPECT_EQ(stage.answer(stage.root, "wc -l < tried"), "12");
+  });
+}
+
 TEST(worktree, says_what_is_not_in_it) {
   run([](stage& stage) -> asio::awaitable<void> {
     stage.shell(stage.repository, "echo 2 > kept; mkdir new; echo 1 > new/file");

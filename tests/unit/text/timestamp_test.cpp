@@ -1,8 +1,8 @@
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 
 #include <gtest/gtest.h>
 
-namespace awm::worker {
+namespace awm::text {
 namespace {
 
 using std::chrono::system_clock;
@@ -28,4 +28,4 @@ TEST(timestamps, what_is_no_moment_is_the_epoch_and_what_is_too_late_the_last_on
 }
 
 }  // namespace
-}  // namespace awm::worker
+}  // namespace awm::text

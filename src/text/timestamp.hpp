@@ -3,7 +3,7 @@
 #include <chrono>
 #include <string>
 
-namespace awm::worker {
+namespace awm::text {
 
 /// UTC in the form of RFC 3339 with milliseconds: `2026-11-21T02:47:51.123Z`.
 std::string timestamp(std::chrono::system_clock::time_point when);
@@ -11,4 +11,4 @@ std::string timestamp(std::chrono::system_clock::time_point when);
 /// The moment that such a text names, also one with another offset than `Z`; the epoch for a text that names none.
 std::chrono::system_clock::time_point time_of(const std::string& timestamp);
 
-}  // namespace awm::worker
+}  // namespace awm::text

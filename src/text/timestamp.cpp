@@ -1,4 +1,4 @@
-#include "worker/timestamp.hpp"
+#include "text/timestamp.hpp"
 
 #include <array>
 #include <cstdint>
@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <ctime>
 
-namespace awm::worker {
+namespace awm::text {
 
 std::string timestamp(std::chrono::system_clock::time_point when) {
   const auto since_epoch = std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch());
@@ -43,4 +43,4 @@ std::chrono::system_clock::time_point time_of(const std::string& timestamp) {
   return system_clock::time_point(moment) + std::chrono::milliseconds(static_cast<std::int64_t>(fraction * 1000));
 }
 
-}  // namespace awm::worker
+}  // namespace awm::text
