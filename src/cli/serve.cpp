@@ -7,6 +7,7 @@
 #include "mcp/session.hpp"
 #include "mcp/stdio_transport.hpp"
 #include "tools/elicited_human.hpp"
+#include "tools/resources.hpp"
 #include "tools/server.hpp"
 #include "worker/last_watch.hpp"
 #include "worker/ledger.hpp"
@@ -162,6 +163,7 @@ class service {
   asio::awaitable<void> serve(mcp::session& session) {
     tools::elicited_human human(session.peer());
     manager_.use_human(&human);
+    tools::tell_changes(manager_, server_);
     manager_.begin();
     coro::task_group beside(context_.get_executor());
     beside.spawn(end_leftovers());

@@ -1,7 +1,7 @@
 #include "manager/manager.hpp"
 
-#include "text/words.hpp"
 #include "text/timestamp.hpp"
+#include "text/words.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
@@ -67,7 +67,9 @@ manager::manager(asio::any_io_executor executor, manager_config config, worker::
              [this](const auto& turns, bool delivered) { note_delivered(turns, delivered); }}),
       queue_(clock, config_.max_workers, config_.max_starts),
       deliveries_(files, own_file(config_, ".delivered.ndjson")),
-      status_(files, clock, own_file(config_, "current-session.json"), [this] { return status(); }),
+      status_(
+          files, clock, own_file(config_, "current-session.json"), [this] { return status(); },
+          [this] { tell_changes(); }),
       session_id_(worker::random_uuid()),
       news_(executor),
       recovered_(executor),
@@ -744,7 +746,7 @@ void manager::state_changed(managed_worker& worker, worker_state before) {
   outstanding_.count(worker.state(), 1);
   join_.changed();
   news_.pulse();
-  status_.changed();
+  touch(worker);
 }
 
 void manager::file_written(managed_worker& worker, const std::string& path) {
@@ -758,7 +760,7 @@ void manager::file_written(managed_worker& worker, const std::string& path) {
 
 void manager::activity_changed(managed_worker& worker) {
   if (!worker.fates.empty()) news_.pulse();
-  status_.changed();
+  touch(worker);
 }
 
 void manager::question_asked(managed_worker& worker, const worker::permission_line& question) {

@@ -24,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -217,6 +218,21 @@ class manager final : private fleet {
   /// Where a human can be asked; null: nowhere. It outlives its use, which ends with the next call.
   void use_human(human* human) { broker_.use_human(human); }
 
+  /// All workers that are known so far, without a look at the log folder; those of `list` once it was called.
+  std::vector<worker_summary> known() const;
+  std::size_t known_count() const { return workers_.size(); }
+
+  /// The worker's transcript as it stands on disk, of at most `most` bytes. Refused: an unknown id, a longer one, and
+  /// one that cannot be read.
+  answer<std::string> transcript(const std::string& worker_id, std::size_t most) const;
+
+  /// The content of the status file.
+  nlohmann::json status() const;
+
+  /// Told, together with the status file and no more often, which workers changed since the last time. Null: nobody is.
+  using change_hook = std::function<void(const std::set<std::string>& workers)>;
+  void tell_changes_to(change_hook hook) { change_hook_ = std::move(hook); }
+
   /// Begins what a new manager has to do: asks the CLI for its version, and looks for what earlier managers left.
   void begin();
 
@@ -289,7 +305,8 @@ class manager final : private fleet {
   std::optional<refusal> runs_elsewhere(const managed_worker& worker) const;
   refusal belongs_elsewhere(const managed_worker& worker) const;
   worker_summary summarize(const managed_worker& worker) const;
-  nlohmann::json status() const;
+  void touch(const managed_worker& worker);
+  void tell_changes();
 
   // What earlier managers left.
   asio::awaitable<void> recover();
@@ -329,6 +346,8 @@ class manager final : private fleet {
   coro::clock::time_point pause_end_{};  // of the last refusal that did not say when it ends
   std::string session_id_;
   workers workers_;
+  change_hook change_hook_;
+  std::set<std::string> changed_;
   coro::event news_;  // pulsed when a worker's state, or the fate of a message, changed
   coro::event recovered_;
   bool recovering_ = false;

@@ -2,6 +2,7 @@
 
 #include "manager/manager.hpp"
 #include "text/timestamp.hpp"
+#include "text/words.hpp"
 #include "worker/uuid.hpp"
 
 #include <asio/post.hpp>
@@ -229,7 +230,36 @@ asio::awaitable<answer<worker_output>> manager::output(std::string worker_id, co
   co_return shown;
 }
 
-/// The content of the status file.
+std::vector<worker_summary> manager::known() const {
+  std::vector<worker_summary> all;
+  all.reserve(workers_.size());
+  for (const auto& [id, worker] : workers_) all.push_back(summarize(*worker));
+  return all;
+}
+
+answer<std::string> manager::transcript(const std::string& worker_id, std::size_t most) const {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return refusal{"There is no worker " + text::shortened(worker_id, 80) + "."};
+  const auto& path = found->second->transcript_path;
+  const auto file = files_.view(path);
+  if (!file) return refusal{"The transcript " + path + " cannot be read."};
+  if (file->bytes().size() > most) {
+    return refusal{"The transcript has " + std::to_string(file->bytes().size()) + " bytes; read it from the file " +
+                   path + "."};
+  }
+  return std::string(file->bytes());
+}
+
+void manager::touch(const managed_worker& worker) {
+  changed_.insert(worker.id);
+  status_.changed();
+}
+
+void manager::tell_changes() {
+  const auto changed = std::exchange(changed_, {});
+  if (change_hook_) change_hook_(changed);
+}
+
 json manager::status() const {
   auto agents = json::array();
   for (const auto& [id, worker] : workers_) {

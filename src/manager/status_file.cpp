@@ -12,8 +12,13 @@ constexpr std::chrono::milliseconds pause{200};
 }  // namespace
 
 status_file::status_file(worker::files& files, coro::clock& clock, std::filesystem::path path,
-                         std::function<nlohmann::json()> describe)
-    : files_(files), clock_(clock), path_(std::move(path)), describe_(std::move(describe)), soon_(clock.make_timer()) {}
+                         std::function<nlohmann::json()> describe, std::function<void()> written)
+    : files_(files),
+      clock_(clock),
+      path_(std::move(path)),
+      describe_(std::move(describe)),
+      written_(std::move(written)),
+      soon_(clock.make_timer()) {}
 
 void status_file::changed() {
   if (is_closed_ || std::exchange(is_stale_, true)) return;
@@ -24,6 +29,11 @@ void status_file::flush() {
   soon_->disarm();
   if (!std::exchange(is_stale_, false)) return;
   written_at_ = clock_.now();
+  write();
+  written_();
+}
+
+void status_file::write() {
   auto temporary = path_;
   temporary += ".tmp";
   std::error_code error;

@@ -15,9 +15,11 @@ namespace awm::manager {
 /// that a reader never sees half of it.
 class status_file {
  public:
-  /// `describe` is asked for the content. Nothing is written before the first change.
-  status_file(worker::files& files, coro::clock& clock, std::filesystem::path path,
-              std::function<nlohmann::json()> describe);
+  /// `describe` is asked for the content; `written` is called whenever it was written, or could not be. Nothing is
+  /// written before the first change.
+  status_file(
+      worker::files& files, coro::clock& clock, std::filesystem::path path, std::function<nlohmann::json()> describe,
+      std::function<void()> written = [] {});
 
   /// The content may have changed. It is written at once, or a moment later when it was just written: a hundred workers
   /// change more often than anybody reads.
@@ -30,10 +32,13 @@ class status_file {
   void close();
 
  private:
+  void write();
+
   worker::files& files_;
   coro::clock& clock_;
   std::filesystem::path path_;
   std::function<nlohmann::json()> describe_;
+  std::function<void()> written_;
   std::unique_ptr<coro::timer> soon_;
   bool is_stale_ = false;
   bool is_closed_ = false;

@@ -55,39 +55,50 @@ json describe(const manager::pending_permission& question) {
   return {{"request_id", question.request_id}, {"worker_id", question.worker_id}, {"tool", question.question.tool}};
 }
 
-mcp::tool_result answer(manager::manager& manager, const json& arguments) {
-  manager::permission_answer given;
-  given.allow = arguments.at("allow").get<bool>();
-  given.reason = arguments.value("reason", "");
-  given.updated_input = arguments.value("updated_input", json(nullptr));
-  given.scope = scope_of(arguments.value("scope", "once"));
-  const auto& id = arguments.at("request_id");
-  const auto ids = id.is_array() ? id.get<std::vector<std::string>>() : std::vector<std::string>{id.get<std::string>()};
-  if (ids.size() > 1 && !given.updated_input.is_null()) {
+struct arguments {
+  std::vector<std::string> request_ids;
+  bool is_list = false;
+  manager::permission_answer answer;
+};
+
+void from_json(const json& from, arguments& into) {
+  const auto& id = from.at("request_id");
+  into.is_list = id.is_array();
+  into.request_ids = into.is_list ? id.get<std::vector<std::string>>() : std::vector{id.get<std::string>()};
+  read(from, "allow", into.answer.allow);
+  read(from, "reason", into.answer.reason);
+  read(from, "updated_input", into.answer.updated_input);
+  into.answer.scope = scope_of(from.value("scope", "once"));
+}
+
+mcp::tool_result answer(manager::manager& manager, const arguments& given) {
+  if (given.request_ids.size() > 1 && !given.answer.updated_input.is_null()) {
     return mcp::tool_result::error(
         "updated_input is the input of one request: give one request_id with it. Nothing was answered.");
   }
-  return result_of(manager.decide(ids, given), [&](const std::vector<manager::pending_permission>& questions) {
-    auto result = id.is_array() ? json::object() : describe(questions.front());
-    result["decision"] = given.allow ? "allow" : "deny";
-    if (id.is_array()) {
+  const auto answered = manager.decide(given.request_ids, given.answer);
+  return result_of(answered, [&](const std::vector<manager::pending_permission>& questions) {
+    auto result = given.is_list ? json::object() : describe(questions.front());
+    result["decision"] = given.answer.allow ? "allow" : "deny";
+    if (given.is_list) {
       for (const auto& question : questions) result["answered"].push_back(describe(question));
     }
     return result;
   });
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
-  co_return answer(manager, arguments);
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context&) {
+  co_return answer(manager, given);
 }
 
 }  // namespace
 
 mcp::tool approve_permission(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return define({"approve_permission", "Answer a worker's permission request", description, input_schema(),
-                 output_schema(), effect::destructive},
-                std::move(handler));
+  definition words{"approve_permission", "Answer a worker's permission request",
+                   description,          input_schema(),
+                   output_schema(),      effect::destructive};
+  words.is_core = true;
+  return define(std::move(words), manager, serve);
 }
 
 }  // namespace awm::tools

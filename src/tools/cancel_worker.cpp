@@ -34,11 +34,19 @@ json output_schema() {
   })");
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
-  std::optional<std::string> id = arguments.at("worker_id").get<std::string>();
-  if (*id == "all") id.reset();
-  auto reason = arguments.value("reason", "");
-  const auto done = co_await manager.cancel(std::move(id), std::move(reason));
+struct arguments {
+  std::optional<std::string> worker_id;  // nothing: all
+  std::string reason;
+};
+
+void from_json(const json& from, arguments& into) {
+  read(from, "worker_id", into.worker_id);
+  if (into.worker_id == "all") into.worker_id.reset();
+  read(from, "reason", into.reason);
+}
+
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context&) {
+  const auto done = co_await manager.cancel(std::move(given.worker_id), std::move(given.reason));
   co_return result_of(done, [](const manager::cancelled_workers& workers) {
     json answer = {{"cancelled", workers.cancelled}};
     if (!workers.idle.empty()) answer["not_at_work"] = workers.idle;
@@ -49,10 +57,9 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool cancel_worker(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
   return define(
       {"cancel_worker", "Cancel workers", description, input_schema(), output_schema(), effect::destructive, true},
-      std::move(handler));
+      manager, serve);
 }
 
 }  // namespace awm::tools

@@ -19,8 +19,12 @@ mcp::tool define(definition words, mcp::tool_handler handle) {
                         {"idempotentHint", words.is_idempotent},
                         {"openWorldHint", true}};
   }
-  // The tools belong together: one that the client defers until it is searched for would be missed.
-  tool.meta = {{"anthropic/alwaysLoad", true}};
+  if (words.is_core) tool.meta["anthropic/alwaysLoad"] = true;
+  if (words.longest_answer) tool.meta["anthropic/maxResultSizeChars"] = *words.longest_answer;
+  if (words.waits) {
+    tool.task = mcp::task_support::optional;
+    tool.carries_questions = true;
+  }
   tool.handler = std::move(handle);
   return tool;
 }

@@ -5,7 +5,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <functional>
+#include <optional>
+#include <string>
+#include <utility>
 
 namespace awm::tools {
 
@@ -26,10 +30,36 @@ struct definition {
   effect what = effect::additive;
   /// Whether doing it twice is doing it once.
   bool is_idempotent = false;
+  /// Whether a client that defers tools until they are searched for is to show it all the same.
+  bool is_core = false;
+  /// It waits: it may become a task, and brings the questions of workers to the person.
+  bool waits = false;
+  /// Characters of the longest answer, where it is longer than what clients show by themselves.
+  std::optional<std::size_t> longest_answer = std::nullopt;
 };
 
-/// `handle` is a coroutine over the manager, the arguments and the request.
 mcp::tool define(definition words, mcp::tool_handler handle);
+
+/// `serve` is a coroutine over the manager, the arguments and the request; `from_json` makes `Arguments` of what
+/// matches the input schema.
+template <class Arguments>
+mcp::tool define(definition words, manager::manager& manager,
+                 asio::awaitable<mcp::tool_result> (*serve)(manager::manager&, Arguments, mcp::request_context&)) {
+  return define(std::move(words),
+                mcp::typed_handler<Arguments>([&manager, serve](Arguments arguments, mcp::request_context& context) {
+                  return serve(manager, std::move(arguments), context);
+                }));
+}
+
+/// The member `key`, or what `into` has where there is none.
+template <class T>
+void read(const nlohmann::json& from, const char* key, T& into) {
+  if (const auto found = from.find(key); found != from.end()) found->get_to(into);
+}
+template <class T>
+void read(const nlohmann::json& from, const char* key, std::optional<T>& into) {
+  if (const auto found = from.find(key); found != from.end()) into = found->template get<T>();
+}
 
 /// The answer of the manager as a tool's result: `describe` makes the JSON of what is no refusal.
 template <class T, class Describe>

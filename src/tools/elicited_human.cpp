@@ -1,6 +1,8 @@
 #include "tools/elicited_human.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <string>
 #include <utility>
 
@@ -25,17 +27,41 @@ constexpr std::array<choice, 4> choices{{
     {"Deny", false, answer_scope::once},
 }};
 
+std::string one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
+  return text;
+}
+
 struct form {
   std::string words;
   json schema;
 };
 
+/// "Worker "build it" (0123abcd)"
+std::string name_of(const pending_permission& pending) {
+  return "Worker \"" + one_line(pending.description) + "\" (" + pending.worker_id.substr(0, 8) + ")";
+}
+
+/// What the worker wants to do, in one line: the command of a shell, the path of a file, else the whole input.
+std::string essence_of(const json& input) {
+  for (const char* const key : {"command", "file_path", "url"}) {
+    const auto found = input.is_object() ? input.find(key) : input.end();
+    if (found != input.end() && found->is_string()) return one_line(found->get<std::string>());
+  }
+  return one_line(input.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+// Claude Code's dialog shows three lines of the words, each cut at the width of the terminal, and no way to the rest
+// (2.1.329). What decides stands in these; the whole input follows for clients that show more.
 form permission_form(const pending_permission& pending) {
   const auto& question = pending.question;
-  auto words = "Worker \"" + pending.description + "\" (" + pending.worker_id + ") wants to use " + question.tool + ".";
-  if (!question.reason.empty()) words += "\nWhy it is asked: " + question.reason;
-  if (!question.blocked_path.empty()) words += "\nPath: " + question.blocked_path;
   const auto input = json::parse(question.input, nullptr, false);
+  auto words = name_of(pending) + " wants to use " + question.tool + ":\n" + essence_of(input);
+  std::string why;
+  if (!question.blocked_path.empty()) why += "Path: " + one_line(question.blocked_path) + ". ";
+  if (!question.reason.empty()) why += "Asked because: " + one_line(question.reason);
+  if (!why.empty()) words += "\n" + why;
   words += "\nInput:\n" + input.dump(2, ' ', false, json::error_handler_t::replace);
   auto names = json::array();
   for (const auto& one : choices) names.push_back(one.words);
@@ -55,7 +81,7 @@ std::string field_name(std::size_t index) {
 /// The questions of an AskUserQuestion as a form: one field each. What cannot be read is left out.
 form question_form(const pending_permission& pending, const json& questions) {
   form shown;
-  shown.words = "Worker \"" + pending.description + "\" (" + pending.worker_id + ") asks:";
+  shown.words = name_of(pending) + " asks:";
   auto properties = json::object();
   auto required = json::array();
   for (std::size_t index = 0; index < questions.size(); ++index) {
@@ -71,7 +97,7 @@ form question_form(const pending_permission& pending, const json& questions) {
     if (!described.empty()) field["description"] = described;
     // Several labels of one question travel as one text, joined by ", ".
     if (!labels.empty() && !question.value("multiSelect", false)) field["enum"] = std::move(labels);
-    shown.words += "\n- " + question.value("question", "?");
+    shown.words += "\n- " + one_line(question.value("question", "?"));
     required.push_back(field_name(index));
     properties[field_name(index)] = std::move(field);
   }

@@ -1,8 +1,8 @@
+#include "text/timestamp.hpp"
 #include "text/words.hpp"
 #include "tools/define.hpp"
 #include "tools/summary.hpp"
 #include "tools/tools.hpp"
-#include "text/timestamp.hpp"
 
 #include <algorithm>
 
@@ -51,6 +51,7 @@ json output_schema() {
 
 struct filter {
   std::vector<std::string> states;
+  std::string since_text;
   std::chrono::system_clock::time_point since{};
 
   bool takes(const manager::worker_summary& worker) const {
@@ -60,20 +61,17 @@ struct filter {
   }
 };
 
-filter filter_from(const json& arguments) {
-  filter wanted;
-  if (const auto state = arguments.find("state"); state != arguments.end()) {
-    wanted.states = state->is_string() ? std::vector<std::string>{state->get<std::string>()}
-                                       : state->get<std::vector<std::string>>();
+void from_json(const json& from, filter& into) {
+  if (const auto state = from.find("state"); state != from.end()) {
+    into.states = state->is_string() ? std::vector{state->get<std::string>()} : state->get<std::vector<std::string>>();
   }
-  wanted.since = text::time_of(arguments.value("since", ""));
-  return wanted;
+  read(from, "since", into.since_text);
+  into.since = text::time_of(into.since_text);
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
-  const auto wanted = filter_from(arguments);
-  if (arguments.contains("since") && wanted.since == std::chrono::system_clock::time_point{}) {
-    co_return mcp::tool_result::error("since \"" + arguments["since"].get<std::string>() +
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, filter wanted, mcp::request_context&) {
+  if (!wanted.since_text.empty() && wanted.since == std::chrono::system_clock::time_point{}) {
+    co_return mcp::tool_result::error("since \"" + wanted.since_text +
                                       "\": give a moment in RFC 3339, such as 2026-11-21T12:00:00Z.");
   }
   const auto all = co_await manager.list();
@@ -102,9 +100,8 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool list_workers(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return define({"list_workers", "List workers", description, input_schema(), output_schema(), effect::none},
-                std::move(handler));
+  return define({"list_workers", "List workers", description, input_schema(), output_schema(), effect::none}, manager,
+                serve);
 }
 
 }  // namespace awm::tools

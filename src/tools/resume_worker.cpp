@@ -29,22 +29,27 @@ json input_schema() {
   return schema;
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
+struct arguments {
   manager::resume_request request;
-  request.worker_id = arguments.at("worker_id").get<std::string>();
-  request.prompt = arguments.at("prompt").get<std::string>();
-  request.options = arguments.value("options", json(nullptr));
-  const auto accepted = co_await manager.resume(std::move(request));
+};
+
+void from_json(const json& from, arguments& into) {
+  read(from, "worker_id", into.request.worker_id);
+  read(from, "prompt", into.request.prompt);
+  read(from, "options", into.request.options);
+}
+
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context&) {
+  const auto accepted = co_await manager.resume(std::move(given.request));
   co_return accepted_result(accepted);
 }
 
 }  // namespace
 
 mcp::tool resume_worker(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return define(
-      {"resume_worker", "Continue a worker", description, input_schema(), accepted_schema(), effect::additive},
-      std::move(handler));
+  definition words{"resume_worker", "Continue a worker", description, input_schema(), accepted_schema()};
+  words.is_core = true;
+  return define(std::move(words), manager, serve);
 }
 
 }  // namespace awm::tools

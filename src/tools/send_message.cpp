@@ -58,11 +58,20 @@ const char* to_string(std::optional<worker::message_fate> fate) {
   return "dropped";
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
-  auto id = arguments.at("worker_id").get<std::string>();
-  auto text = arguments.at("text").get<std::string>();
-  const auto mode = mode_of(arguments.value("mode", "steer"));
-  const auto sent = co_await manager.send(std::move(id), std::move(text), mode);
+struct arguments {
+  std::string worker_id;
+  std::string text;
+  manager::message_mode mode;
+};
+
+void from_json(const json& from, arguments& into) {
+  read(from, "worker_id", into.worker_id);
+  read(from, "text", into.text);
+  into.mode = mode_of(from.value("mode", "steer"));
+}
+
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context&) {
+  const auto sent = co_await manager.send(std::move(given.worker_id), std::move(given.text), given.mode);
   co_return result_of(sent, [](const manager::message_receipt& receipt) {
     json answer = {{"worker_id", receipt.worker_id}, {"outcome", to_string(receipt.fate)}};
     if (!receipt.note.empty()) answer["note"] = receipt.note;
@@ -73,10 +82,8 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool send_message(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return define(
-      {"send_message", "Send a message to a worker", description, input_schema(), output_schema(), effect::additive},
-      std::move(handler));
+  return define({"send_message", "Send a message to a worker", description, input_schema(), output_schema()}, manager,
+                serve);
 }
 
 }  // namespace awm::tools

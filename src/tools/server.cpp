@@ -1,5 +1,7 @@
 #include "tools/server.hpp"
 
+#include "tools/prompts.hpp"
+#include "tools/resources.hpp"
 #include "tools/tools.hpp"
 
 namespace awm::tools {
@@ -36,6 +38,8 @@ mcp::server make_server(manager::manager& manager, std::string version) {
   tools.push_back(worker_output(manager));
   tools.push_back(send_message(manager));
   tools.push_back(cancel_worker(manager));
+  add_resources(offer, manager);
+  offer.prompts = make_prompts();
   return mcp::server(describe(std::move(version), instructions), std::move(offer));
 }
 

@@ -38,24 +38,31 @@ json input_schema() {
   return schema;
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
+struct arguments {
   manager::spawn_request request;
-  request.description = arguments.at("description").get<std::string>();
-  request.prompt = arguments.at("prompt").get<std::string>();
-  if (arguments.contains("agent_type")) request.agent_type = arguments["agent_type"].get<std::string>();
-  request.options = arguments.value("options", json(nullptr));
-  request.after = arguments.value("after", std::vector<std::string>{});
-  request.after_in_any_case = arguments.value("after_policy", "completed") == "always";
-  const auto accepted = co_await manager.spawn(std::move(request));
+};
+
+void from_json(const json& from, arguments& into) {
+  auto& request = into.request;
+  read(from, "description", request.description);
+  read(from, "prompt", request.prompt);
+  read(from, "agent_type", request.agent_type);
+  read(from, "options", request.options);
+  read(from, "after", request.after);
+  request.after_in_any_case = from.value("after_policy", "completed") == "always";
+}
+
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context&) {
+  const auto accepted = co_await manager.spawn(std::move(given.request));
   co_return accepted_result(accepted);
 }
 
 }  // namespace
 
 mcp::tool spawn_worker(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return define({"spawn_worker", "Start a worker", description, input_schema(), accepted_schema(), effect::additive},
-                std::move(handler));
+  definition words{"spawn_worker", "Start a worker", description, input_schema(), accepted_schema()};
+  words.is_core = true;
+  return define(std::move(words), manager, serve);
 }
 
 }  // namespace awm::tools

@@ -310,6 +310,7 @@ class progress_report {
 
   void operator()(std::size_t finished, const manager::outstanding_turns& turns) {
     constexpr double least_step = 0.001;
+    context_.begin_task();  // the first report tells that there is something to wait for
     const auto total = finished + turns.total();
     last_ = std::max(static_cast<double>(finished), last_ + least_step);
     context_.progress(last_, static_cast<double>(total),
@@ -323,22 +324,25 @@ class progress_report {
   double last_ = 0;
 };
 
-manager::wait_request request_from(const json& arguments) {
+struct arguments {
   manager::wait_request request;
-  if (const auto ids = arguments.find("worker_ids"); ids != arguments.end()) {
+};
+
+void from_json(const json& from, arguments& into) {
+  auto& request = into.request;
+  if (const auto ids = from.find("worker_ids"); ids != from.end()) {
     request.workers = manager::selection(ids->get<std::vector<std::string>>());
   }
-  request.any = arguments.value("mode", "all") == "any";
-  if (const auto timeout = arguments.find("timeout_s"); timeout != arguments.end()) {
+  request.any = from.value("mode", "all") == "any";
+  if (const auto timeout = from.find("timeout_s"); timeout != from.end()) {
     request.timeout =
         std::chrono::duration_cast<coro::clock::duration>(std::chrono::duration<double>(timeout->get<double>()));
   }
-  return request;
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments, mcp::request_context& context) {
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context& context) {
   manager::join::progress report = progress_report(context);
-  const auto request = request_from(arguments);
+  const manager::wait_request& request = given.request;
   auto waited = co_await manager.wait(request, std::move(report));
   if (const auto* const refused = std::get_if<manager::refusal>(&waited))
     co_return mcp::tool_result::error(refused->reason);
@@ -351,11 +355,10 @@ asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json argumen
 }  // namespace
 
 mcp::tool wait(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context& context) {
-    return handle(manager, std::move(arguments), context);
-  };
-  return define({"wait", "Wait for workers", description, input_schema(), output_schema(), effect::none},
-                std::move(handler));
+  definition words{"wait", "Wait for workers", description, input_schema(), output_schema(), effect::none};
+  words.is_core = true;
+  words.waits = true;
+  return define(std::move(words), manager, serve);
 }
 
 }  // namespace awm::tools

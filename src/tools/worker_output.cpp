@@ -15,8 +15,9 @@ constexpr auto description =
 
 block (default true): waits until the worker has ended, at most `timeout` milliseconds (default 30000, at most 600000). It does not collect the result: wait still delivers it. For many workers use wait.)text";
 
-// Below what Claude Code shows inline (50,000 characters).
-constexpr std::size_t longest_result = 30'000;
+// Claude Code shows 50,000 characters inline, and more where a tool says so. A thorough report has a few pages.
+constexpr std::size_t longest_result = 60'000;
+constexpr std::size_t longest_answer = 100'000;
 
 json input_schema() {
   return json::parse(R"({
@@ -60,21 +61,38 @@ json describe(const manager::worker_output& output) {
   return shown;
 }
 
-asio::awaitable<mcp::tool_result> handle(manager::manager& manager, json arguments) {
+struct arguments {
+  std::string worker_id;
+  std::chrono::milliseconds patience;
+};
+
+void from_json(const json& from, arguments& into) {
   constexpr int default_timeout = 30'000;
-  auto id = arguments.at("worker_id").get<std::string>();
-  const std::chrono::milliseconds patience(arguments.value("block", true) ? arguments.value("timeout", default_timeout)
-                                                                          : 0);
-  const auto found = co_await manager.output(std::move(id), patience);
+  read(from, "worker_id", into.worker_id);
+  into.patience = std::chrono::milliseconds(from.value("block", true) ? from.value("timeout", default_timeout) : 0);
+}
+
+asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context& context) {
+  const auto must_wait = [](const manager::answer<manager::worker_output>& found) {
+    const auto* const output = std::get_if<manager::worker_output>(&found);
+    return output != nullptr && !output->is_finished;
+  };
+  auto found = co_await manager.output(given.worker_id, {});
+  if (must_wait(found) && given.patience > std::chrono::milliseconds::zero()) {
+    context.begin_task();
+    found = co_await manager.output(given.worker_id, given.patience);
+  }
   co_return result_of(found, describe);
 }
 
 }  // namespace
 
 mcp::tool worker_output(manager::manager& manager) {
-  auto handler = [&manager](json arguments, mcp::request_context&) { return handle(manager, std::move(arguments)); };
-  return define({"worker_output", "Show a worker's output", description, input_schema(), output_schema(), effect::none},
-                std::move(handler));
+  definition words{"worker_output", "Show a worker's output", description,
+                   input_schema(),  output_schema(),          effect::none};
+  words.waits = true;
+  words.longest_answer = longest_answer;
+  return define(std::move(words), manager, serve);
 }
 
 }  // namespace awm::tools

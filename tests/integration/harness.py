@@ -67,10 +67,11 @@ class Arena:
         return McpServer([*command, *flags], home=self.home, cwd=self.cwd, env={**settings, **(env or {})})
 
     @contextlib.asynccontextmanager
-    async def session(self, *flags: str, **how: Any) -> AsyncIterator[McpServer]:
-        """A server that is initialised. At the end it is closed as by a client that is done, if it still runs."""
+    async def session(self, *flags: str, stateless: Mapping | None = None, **how: Any) -> AsyncIterator[McpServer]:
+        """A server that is initialised, or with `stateless`, the client's capabilities, spoken to in MCP 2026-07-28.
+        At the end it is closed as by a client that is done, if it still runs."""
         async with self.server(*flags, **how) as server:
-            await server.initialize()
+            await (server.initialize() if stateless is None else server.discover(stateless))
             yield server
             if server.returncode is None:
                 code = await server.close()

@@ -161,7 +161,7 @@ async def test_a_long_output_is_cut_and_names_its_file(arena):
     async with arena.session() as server:
         one = (await finish(server, f"MOCK say {'x' * 100_000}"))["worker_id"]
         shown = await output(server, one)
-        assert len(shown.text) < LONGEST_ANSWER
+        assert len(shown.text) < 100_000  # what the tool announces: anthropic/maxResultSizeChars
         assert shown["result_bytes"] == 100_000 and shown["result"].startswith("x" * 1000)
         assert transcript(shown)["result"] == "x" * 100_000
 

@@ -4,23 +4,16 @@ The binaries come from npm (`@anthropic-ai/claude-code-linux-<arch>`, no install
 cache folder: `build/claude-cli/<version>`, or `$AWM_CLAUDE_CLI_DIR/<version>`. They are fetched once; several test
 processes may ask at the same time. Where they cannot be had, `binary()` raises `Unavailable`, whose text says why.
 """
-import fcntl
 import os
 import platform
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
+
+import npm
+from npm import Unavailable
 
 # The oldest version that the server knows, and the newest.
 VERSIONS = ("2.1.197", "2.1.329")
 REPOSITORY = Path(__file__).resolve().parents[2]
-# A binary has 250 MB. A slow line may need minutes; a dead one must not hold up the whole test run.
-NPM_TIMEOUT_S = 300
-
-
-class Unavailable(Exception):
-    """The CLI cannot be had on this machine now; the text says why."""
 
 
 def binary(version):
@@ -32,37 +25,10 @@ def binary(version):
     package = f"@anthropic-ai/claude-code-linux-{architecture}"
     cache = Path(os.environ.get("AWM_CLAUDE_CLI_DIR") or REPOSITORY / "build" / "claude-cli")
     path = cache / version / "node_modules" / package / "claude"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with open(cache / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
-                _install(f"{package}@{version}", cache / version)
+    npm.once(cache / version, ["install", f"{package}@{version}"], f"{package}@{version}")
     if not os.access(path, os.X_OK):
         raise Unavailable(f"npm installed {package}@{version} without an executable {path}")
     return path
-
-
-def _install(package, target):
-    """Installs beside the target and renames, so that a broken download is never taken for a binary."""
-    npm = shutil.which("npm")
-    if not npm:
-        raise Unavailable(f"npm is not installed, so {package} cannot be fetched")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".install-") as scratch:
-        command = [npm, "install", "--prefix", scratch, "--ignore-scripts", "--no-audit", "--no-fund", package]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=NPM_TIMEOUT_S,
-                                  stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"npm did not fetch {package} within {NPM_TIMEOUT_S} s") from None
-        if done.returncode != 0:
-            reason = " | ".join(done.stderr.strip().splitlines()[:3])
-            raise Unavailable(f"npm could not fetch {package} (no network?): {reason}")
-        # mkdtemp's 0700 would hide the cache from another user of the machine.
-        os.chmod(scratch, 0o755)
-        shutil.rmtree(target, ignore_errors=True)
-        os.rename(scratch, target)
-        os.mkdir(scratch)
 
 
 def environment(root, base_url, **extra):

@@ -195,6 +195,7 @@ class McpServer:
         # server cancels is not answered any more.
         self.on_request: dict[str, Callable[[dict], Any]] = {"ping": lambda _: {}, "roots/list": lambda _: {"roots": []}}
         self.info: dict = {}
+        self.meta: dict = {}  # what each request says of itself, in the stateless era
         self.notifications: list[dict] = []  # all but progress, in order
         self.noise: list[bytes] = []  # lines on stdout that are no JSON-RPC message
         self.stray: list[dict] = []  # answers to requests that were never sent
@@ -311,6 +312,16 @@ class McpServer:
         await self.notify("notifications/initialized")
         return self.info
 
+    async def discover(self, capabilities: Mapping | None = None) -> dict:
+        """server/discover of MCP 2026-07-28; from here on every request is one of that version."""
+        self.meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "test-client", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": dict(capabilities or {}),
+        }
+        self.info = await self.request("server/discover", {})
+        return self.info
+
     async def list_tools(self) -> list[dict]:
         return (await self.request("tools/list", {}))["tools"]
 
@@ -343,6 +354,8 @@ class McpServer:
         self._next_id += 1
         self._requests[request.id] = request
         message = {"jsonrpc": "2.0", "id": request.id, "method": method}
+        if self.meta:
+            params = {**(params or {}), "_meta": {**self.meta, **(params or {}).get("_meta", {})}}
         if params is not None:
             message["params"] = params
         self.send(message)

@@ -26,8 +26,8 @@ constexpr std::size_t finished = 60;  // beside the questions
 class deaf_client final : public mcp::client {
  public:
   bool takes(const mcp::question&) const override { return false; }
-  asio::awaitable<std::vector<mcp::rpc_outcome>> ask(std::vector<mcp::question> questions) override {
-    std::vector<mcp::rpc_outcome> answers(questions.size(), mcp::rpc_error{});
+  asio::awaitable<std::vector<mcp::rpc_outcome>> ask(std::vector<mcp::question> asked) override {
+    std::vector<mcp::rpc_outcome> answers(asked.size(), mcp::rpc_error{});
     co_return answers;
   }
 };
@@ -212,9 +212,9 @@ TEST(wait_tool, the_same_request_is_shown_in_full_once) {
 class fake_client final : public mcp::client {
  public:
   bool takes(const mcp::question&) const override { return reachable; }
-  asio::awaitable<std::vector<mcp::rpc_outcome>> ask(std::vector<mcp::question> questions) override {
-    words = questions.front().params.at("message");
-    schema = questions.front().params.at("requestedSchema");
+  asio::awaitable<std::vector<mcp::rpc_outcome>> ask(std::vector<mcp::question> asked) override {
+    words = asked.front().params.at("message");
+    schema = asked.front().params.at("requestedSchema");
     std::vector<mcp::rpc_outcome> answers{reply};
     co_return answers;
   }
