@@ -25,9 +25,10 @@ def connect(user):
     user.press(ESCAPE, lambda screen: input_line(screen) is not None)
 
 
-def allow(user):
-    """Answers a permission's form with its first choice."""
-    user.until("Decision: ▸ not set")
+def allow(user, shown):
+    """Waits for a permission's form, which has to show `shown`, and answers it with its first choice."""
+    screen = user.until("Decision: ▸ not set")
+    assert "MCP server “awm” requests your input" in screen and shown in screen, screen
     user.press(RIGHT, "❯ ◯ Allow once")
     user.press(ENTER, "✔ Decision: Allow once")
     # Enter goes to the next field, and from the last one to "Accept".
@@ -46,8 +47,7 @@ def test_a_question_of_a_worker_is_answered_in_the_dialog(world):
     with terminal(world, lead, **WITHOUT_TASKS) as user:
         connect(user)
         user.prompt("begin")
-        user.until("MCP server “awm” requests your input")
-        allow(user)
+        allow(user, "touch made-by-a-worker")
         user.until("They ended so: completed tool said: (Bash completed with no output).")
     assert (world.project / "made-by-a-worker").exists()
     assert decisions(world) == [("allow", "human")]
@@ -116,8 +116,7 @@ def test_a_question_in_the_middle_of_a_task_is_answered_in_the_dialog(world):
         connect(user)
         user.prompt("begin")
         user.until("The wait is a task.")
-        user.until("MCP server “awm” requests your input")
-        allow(user)
+        allow(user, "touch made-by-a-worker")
         user.until("They ended so: completed tool said: (Bash completed with no output).")
     assert (world.project / "made-by-a-worker").exists()
     assert decisions(world) == [("allow", "human")]
