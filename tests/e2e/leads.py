@@ -79,5 +79,5 @@ def model(world, script):
 
 
 def kill_server(world):
-    pid, = [pid for pid, command in marked(world.root) if command.startswith(world.server_command[0])]
-    os.kill(pid, signal.SIGKILL)
+    for pid in [pid for pid, command in marked(world.root) if command.startswith(world.server_command[0])]:
+        os.kill(pid, signal.SIGKILL)

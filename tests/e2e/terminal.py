@@ -13,7 +13,8 @@ reason to look at the screen again.
 
 The CLI draws a new state before it takes keys in it: a key that comes between the two is taken by the state before, which
 often ignores it. So each key comes with what it shall lead to, and is pressed again when that does not come. Choose keys
-of which one too many does no harm.
+of which one too many does no harm. And wait for what appears, not for what vanishes: in the middle of a drawing much is
+gone for a moment.
 """
 import fcntl
 import json
@@ -103,11 +104,14 @@ class Terminal:
                 return text
         return self._fail(f"{keys!r} did not lead to {wanted!r}")
 
-    def prompt(self, text):
-        """Types a prompt and sends it. What comes in one piece with its Enter would be taken for pasted text."""
+    def prompt(self, text, wanted=lambda screen: input_line(screen) == ""):
+        """Types a prompt and sends it, which leads to `wanted`; by default to an empty input line.
+
+        What comes in one piece with its Enter would be taken for pasted text.
+        """
         self.until(lambda screen: input_line(screen) is not None)
         self.press(ERASE_LINE + text, lambda screen: input_line(screen) == text)
-        self.press(ENTER, lambda screen: input_line(screen) != text)
+        self.press(ENTER, wanted)
 
     def _until(self, wanted, deadline):
         """The screen's text when it shows `wanted`, None when it does not until `deadline`."""

@@ -6,6 +6,8 @@ from leads import Lead
 from scenes import scene
 from terminal import DOWN, ENTER, ESCAPE, RIGHT, Terminal, input_line
 
+# Under the input line of a CLI that does nothing.
+IDLE = "? for shortcuts"
 # The one that knows tasks.
 NEWEST = ["2.1.329"]
 # 2.1.329 in a terminal makes a task of a wait, unless it is told not to.
@@ -18,11 +20,16 @@ def terminal(world, lead, **environment):
                     **leads.model(world, lead), **environment)
 
 
+def has_input_line(screen):
+    """Whether no dialog is open."""
+    return input_line(screen) is not None
+
+
 def connect(user):
     """Waits until the server is there: a prompt that comes earlier finds no tools."""
-    user.prompt("/mcp")
+    user.prompt("/mcp", "Built-in MCPs")
     user.until(lambda screen: "awm" in screen and "✔" in screen)
-    user.press(ESCAPE, lambda screen: input_line(screen) is not None)
+    user.press(ESCAPE, has_input_line)
 
 
 def allow(user, shown):
@@ -33,7 +40,7 @@ def allow(user, shown):
     user.press(ENTER, "✔ Decision: Allow once")
     # Enter goes to the next field, and from the last one to "Accept".
     user.press(ENTER, "❯ Accept Decline")
-    user.press(ENTER, lambda screen: "requests your input" not in screen)
+    user.press(ENTER, has_input_line)
 
 
 def decisions(world):
@@ -60,7 +67,7 @@ def test_a_wait_that_the_user_interrupts_loses_nothing(world):
         connect(user)
         user.prompt("begin")
         user.until("0 of 1 finished")  # the progress of a wait
-        user.press(ESCAPE, lambda screen: "esc to interrupt" not in screen)
+        user.press(ESCAPE, IDLE)
         world.workers.release("gate")
         user.prompt("wait")
         user.until("They ended so: completed the late answer.")
@@ -78,8 +85,7 @@ def test_a_server_that_was_killed_is_followed_by_one_that_knows_everything(world
         leads.kill_server(world)
         world.workers.release("gate")
         user.until("It failed:")
-        user.prompt("/mcp reconnect awm")
-        user.until("econnected to awm")
+        user.prompt("/mcp reconnect awm", "econnected to awm")
         user.prompt("wait")
         user.until("They ended so: completed an early answer, interrupted.")
         user.prompt("resume")
@@ -95,13 +101,19 @@ def open_task(user):
     user.press(ENTER, "x to stop")
 
 
+def close_tasks(user):
+    """Goes back from the page of a task."""
+    user.press(ESCAPE, lambda screen: "Esc to close" in screen or has_input_line(screen))
+    user.press(ESCAPE, has_input_line)
+
+
 @scene(versions=NEWEST)
 def test_a_wait_becomes_a_task_whose_end_is_told(world):
     lead = Lead("HOLD gate\nSAY the late answer")
     with terminal(world, lead) as user:
         connect(user)
         user.prompt("begin")
-        user.until("1 MCP task still running")
+        user.until("The wait is a task.")
         user.prompt("hello")
         user.until("You said hello.")
         world.workers.release("gate")
@@ -128,10 +140,10 @@ def test_a_task_that_the_user_stops_loses_nothing(world):
     with terminal(world, lead) as user:
         connect(user)
         user.prompt("begin")
-        user.until("1 MCP task still running")
+        user.until("The wait is a task.")
         open_task(user)
-        user.press("x", lambda screen: "x to stop" not in screen)
-        user.press(ESCAPE, lambda screen: input_line(screen) is not None)
+        user.press("x", "No tasks currently running")
+        user.press(ESCAPE, has_input_line)
         world.workers.release("gate")
         user.prompt("wait")
         user.until("They ended so: completed the late answer.")
@@ -145,10 +157,10 @@ def test_a_task_of_a_server_that_was_killed_ends_and_the_next_wait_knows_everyth
     with terminal(world, lead) as user:
         connect(user)
         user.prompt("begin")
-        user.until("1 MCP task still running")
+        user.until("The wait is a task.")
         open_task(user)
         user.until("1 of 2 finished")
-        user.press(ESCAPE, lambda screen: input_line(screen) is not None)
+        close_tasks(user)
         leads.kill_server(world)
         world.workers.release("gate")
         user.prompt("/mcp reconnect awm")
