@@ -26,19 +26,32 @@ class line_buffer {
   /// line's end.
   template <class OnLine, class OnTooLong>
   void feed(std::string_view bytes, OnLine&& on_line, OnTooLong&& on_too_long) {
+    feed(bytes, on_line, on_too_long, [](std::string_view, bool) {});
+  }
+
+  /// The same, for one who has to know what was in a line that is too long: calls `on_skipped(std::string_view piece,
+  /// bool is_last)` with one piece of it after the other, from its beginning.
+  template <class OnLine, class OnTooLong, class OnSkipped>
+  void feed(std::string_view bytes, OnLine&& on_line, OnTooLong&& on_too_long, OnSkipped&& on_skipped) {
     while (!bytes.empty()) {
       const auto newline = bytes.find('\n');
       const auto piece = bytes.substr(0, newline);
       if (!skipping_ && tail_.size() + piece.size() > limit_) {
         skipping_ = true;
-        std::string().swap(tail_);
+        const std::string begun = std::exchange(tail_, {});
         on_too_long();
+        on_skipped(std::string_view(begun), false);
       }
-      if (newline == std::string_view::npos) {
-        if (!skipping_) tail_ += piece;
-        return;
+      const bool is_whole = newline != std::string_view::npos;
+      if (skipping_) {
+        skipping_ = !is_whole;
+        on_skipped(piece, is_whole);
+      } else if (is_whole) {
+        finish_line(piece, on_line);
+      } else {
+        tail_ += piece;
       }
-      if (!std::exchange(skipping_, false)) finish_line(piece, on_line);
+      if (!is_whole) return;
       bytes.remove_prefix(newline + 1);
     }
   }

@@ -50,8 +50,8 @@ class request_context {
 
   /// From here on the work is a task (extension io.modelcontextprotocol/tasks) where the client takes tasks and the
   /// tool allows it: the client has its answer at once, and asks for the result when it likes. Cancellation then means
-  /// `tasks/cancel`. Anywhere else it does nothing.
-  virtual void begin_task() = 0;
+  /// `tasks/cancel`. Anywhere else it does nothing. `status` is what the task says until the first `progress`.
+  virtual void begin_task(std::string status = {}) = 0;
 
   /// Asks the person or the model at the other end, in the course of this request.
   virtual mcp::client& client() = 0;

@@ -57,8 +57,9 @@ rpc_outcome read_outcome(json value) {
   return rpc_error{code.get<int>(), message.get<std::string>(), take(error, "data")};
 }
 
-json envelope() {
-  return {{"jsonrpc", "2.0"}};
+// Messages are put together as text: as JSON, each would be copied into an envelope and printed from there.
+std::string begin_message(const json& id) {
+  return R"({"jsonrpc":"2.0","id":)" + to_text(id);
 }
 
 }  // namespace
@@ -110,34 +111,22 @@ std::string to_text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string result_text(const json& id, json result) {
-  json out = envelope();
-  out["id"] = id;
-  out["result"] = std::move(result);
-  return to_text(out);
+std::string result_text(const json& id, const json& result) {
+  return begin_message(id) + R"(,"result":)" + to_text(result) + '}';
 }
 
 std::string error_text(const json& id, const rpc_error& error) {
-  json out = envelope();
-  out["id"] = id;
-  out["error"] = {{"code", error.code}, {"message", error.message}};
-  if (!error.data.is_null()) out["error"]["data"] = error.data;
-  return to_text(out);
+  json body = {{"code", error.code}, {"message", error.message}};
+  if (!error.data.is_null()) body["data"] = error.data;
+  return begin_message(id) + R"(,"error":)" + to_text(body) + '}';
 }
 
-std::string request_text(const json& id, std::string_view method, json params) {
-  json out = envelope();
-  out["id"] = id;
-  out["method"] = method;
-  out["params"] = std::move(params);
-  return to_text(out);
+std::string request_text(const json& id, std::string_view method, const json& params) {
+  return begin_message(id) + R"(,"method":)" + to_text(method) + R"(,"params":)" + to_text(params) + '}';
 }
 
-std::string notification_text(std::string_view method, json params) {
-  json out = envelope();
-  out["method"] = method;
-  out["params"] = std::move(params);
-  return to_text(out);
+std::string notification_text(std::string_view method, const json& params) {
+  return R"({"jsonrpc":"2.0","method":)" + to_text(method) + R"(,"params":)" + to_text(params) + '}';
 }
 
 }  // namespace awm::mcp

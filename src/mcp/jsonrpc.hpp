@@ -74,9 +74,9 @@ bool is_valid_id(const nlohmann::json& id);
 
 /// The messages we send, as one line without its newline. Bytes that are not UTF-8 are replaced by U+FFFD.
 std::string to_text(const nlohmann::json& value);
-std::string result_text(const nlohmann::json& id, nlohmann::json result);
+std::string result_text(const nlohmann::json& id, const nlohmann::json& result);
 std::string error_text(const nlohmann::json& id, const rpc_error& error);
-std::string request_text(const nlohmann::json& id, std::string_view method, nlohmann::json params);
-std::string notification_text(std::string_view method, nlohmann::json params);
+std::string request_text(const nlohmann::json& id, std::string_view method, const nlohmann::json& params);
+std::string notification_text(std::string_view method, const nlohmann::json& params);
 
 }  // namespace awm::mcp

@@ -79,6 +79,16 @@ void outbox::withdraw(const nlohmann::json& id) {
   if (responses.empty() && holder->awaited == 0) queue_.erase(holder);
 }
 
+void outbox::withdraw_reports_to(const nlohmann::json& id) {
+  std::erase_if(reports_, [&](const auto& each) {
+    const auto& [about, at] = each;
+    if (!about.is_array() || about.size() < 2 || about.back() != id) return false;
+    bytes_ -= at->text.size();
+    queue_.erase(at);
+    return true;
+  });
+}
+
 void outbox::append(entry& from, chunk& to) {
   if (from.kind == kind::report) reports_.erase(from.about);
   if (from.kind == kind::notification) --unsent_notifications_;

@@ -54,6 +54,8 @@ class outbox {
 
   /// Takes back whatever is unsent of the request `id`; its receipt is dropped.
   void withdraw(const nlohmann::json& id);
+  /// Takes back the unsent reports whose `about` is an array of two or more that ends in `id`.
+  void withdraw_reports_to(const nlohmann::json& id);
   /// Whether a response to `id` is here, unsent.
   bool holds(const nlohmann::json& id) const { return responses_.contains(id); }
 

@@ -17,15 +17,15 @@
 namespace awm::mcp {
 
 struct prompt_argument {
-  std::string name;
-  std::string description;
+  std::string name = {};
+  std::string description = {};
   bool is_required = false;
-  completer complete;  ///< may be empty
+  completer complete = {};  ///< may be empty
 };
 
 struct prompt_result {
-  std::string description;  ///< may be empty
-  std::vector<nlohmann::json> messages;
+  std::string description = {};  ///< may be empty
+  std::vector<nlohmann::json> messages = {};
 
   /// `role` is "user" or "assistant".
   static nlohmann::json message(const char* role, nlohmann::json block) {
@@ -39,11 +39,11 @@ using prompt_handler =
     std::function<asio::awaitable<prompt_result>(std::map<std::string, std::string> arguments, request_context&)>;
 
 struct prompt {
-  std::string name;
-  std::string title;
-  std::string description;
-  std::vector<prompt_argument> arguments;
-  prompt_handler handler;
+  std::string name = {};
+  std::string title = {};
+  std::string description = {};
+  std::vector<prompt_argument> arguments = {};
+  prompt_handler handler = {};
   nlohmann::json icons = nullptr;
 };
 

@@ -38,8 +38,8 @@ rpc_error missing(const char* key) {
 
 bool request_meta::takes_tasks() const {
   if (!how.is_stateless()) return false;
-  const auto extensions = who.capabilities.find("extensions");
-  return extensions != who.capabilities.end() && extensions->is_object() && extensions->contains(tasks_extension);
+  const auto extensions = who->capabilities.find("extensions");
+  return extensions != who->capabilities.end() && extensions->is_object() && extensions->contains(tasks_extension);
 }
 
 bool is_stateless(const json& params) {
@@ -47,7 +47,8 @@ bool is_stateless(const json& params) {
   return meta.contains(version_key) || meta.contains(capabilities_key);
 }
 
-std::variant<request_meta, rpc_error> read_stateless_meta(const json& params) {
+std::variant<request_meta, rpc_error> read_stateless_meta(const json& params,
+                                                          std::shared_ptr<const client_info> known) {
   const json& meta = meta_of(params);
   if (!meta.contains(version_key)) return missing(version_key);
   if (!meta.contains(capabilities_key)) return missing(capabilities_key);
@@ -60,11 +61,19 @@ std::variant<request_meta, rpc_error> read_stateless_meta(const json& params) {
   }
   request_meta out;
   out.how = {era::stateless, *version};
-  out.who.capabilities = meta.at(capabilities_key);
-  if (!out.who.capabilities.is_object()) {
+  const json& capabilities = meta.at(capabilities_key);
+  if (!capabilities.is_object()) {
     return invalid_params(std::string("_meta[\"") + capabilities_key + "\"] must be an object");
   }
-  out.who.implementation = meta.value(client_key, json::object());
+  static const json nobody = json::object();
+  const auto named = meta.find(client_key);
+  const json& implementation = named == meta.end() ? nobody : *named;
+  const bool is_known = known && known->capabilities == capabilities && known->implementation == implementation;
+  if (is_known) {
+    out.who = std::move(known);
+  } else {
+    out.who = std::make_shared<client_info>(client_info{implementation, capabilities});
+  }
   if (meta.contains(level_key)) {
     const std::string* const level = string_member(meta, level_key);
     out.level = level == nullptr ? std::nullopt : parse_log_level(*level);
@@ -75,10 +84,12 @@ std::variant<request_meta, rpc_error> read_stateless_meta(const json& params) {
 }
 
 std::variant<request_meta, rpc_error> read_legacy_meta(const json& params, protocol_version version,
-                                                       const client_info& who) {
+                                                       std::shared_ptr<const client_info> who) {
+  const auto given = params.find("_meta");
+  if (given != params.end() && !given->is_object()) return invalid_params("_meta must be an object");
   request_meta out;
   out.how = {era::legacy, version};
-  out.who = who;
+  out.who = std::move(who);
   if (auto wrong = read_progress_token(meta_of(params), out.progress_token)) return std::move(*wrong);
   return out;
 }

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <memory>
 #include <optional>
 #include <variant>
 
@@ -15,9 +16,9 @@ namespace awm::mcp {
 
 struct request_meta {
   dialect how;
-  client_info who;
-  nlohmann::json progress_token;   ///< null: none
-  std::optional<log_level> level;  ///< stateless era: messages from this level on are wanted; nothing: none are
+  std::shared_ptr<const client_info> who;  ///< one for many requests; never null
+  nlohmann::json progress_token;           ///< null: none
+  std::optional<log_level> level;          ///< stateless era: messages from this level on are wanted; nothing: none are
 
   bool takes_tasks() const;
 };
@@ -26,11 +27,13 @@ struct request_meta {
 bool is_stateless(const nlohmann::json& params);
 
 /// Reads the `_meta` of a request of that era, or says what is wrong with it (MCP 2026-07-28, "Request metadata").
-std::variant<request_meta, rpc_error> read_stateless_meta(const nlohmann::json& params);
+/// `known` is who sent the one before, or null.
+std::variant<request_meta, rpc_error> read_stateless_meta(const nlohmann::json& params,
+                                                          std::shared_ptr<const client_info> known);
 
 /// The same in the legacy era, for a client that `initialize` made known.
 std::variant<request_meta, rpc_error> read_legacy_meta(const nlohmann::json& params, protocol_version version,
-                                                       const client_info& who);
+                                                       std::shared_ptr<const client_info> who);
 
 /// An error of code `invalid_params`.
 rpc_error invalid_params(std::string why);

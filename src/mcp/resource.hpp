@@ -17,14 +17,14 @@ namespace awm::mcp {
 
 /// What a list shows of a resource.
 struct resource_entry {
-  std::string uri;
-  std::string name;
-  std::string title;                     ///< for people; may be empty
-  std::string description;               ///< may be empty
-  std::string mime_type;                 ///< may be empty: not known
-  std::optional<std::uint64_t> size;     ///< bytes
-  nlohmann::json annotations = nullptr;  ///< audience, priority, lastModified; null: none
-  nlohmann::json icons = nullptr;        ///< an array of {src, mimeType, sizes, theme}; null: none
+  std::string uri = {};
+  std::string name = {};
+  std::string title = {};                  ///< for people; may be empty
+  std::string description = {};            ///< may be empty
+  std::string mime_type = {};              ///< may be empty: not known
+  std::optional<std::uint64_t> size = {};  ///< bytes
+  nlohmann::json annotations = nullptr;    ///< audience, priority, lastModified; null: none
+  nlohmann::json icons = nullptr;          ///< an array of {src, mimeType, sizes, theme}; null: none
 };
 
 /// What a reader returns: one or more of `text_contents` and `blob_contents`, or nothing when there is no such
@@ -46,9 +46,9 @@ struct cache_hint {
 };
 
 struct resource {
-  resource_entry entry;
-  resource_reader read;
-  cache_hint cache;
+  resource_entry entry = {};
+  resource_reader read = {};
+  cache_hint cache = {};
 };
 
 /// Values that begin with what was typed, for a client that helps somebody to fill in a name. `others` are the
@@ -58,19 +58,19 @@ using completer =
 
 /// Many resources of one form of URI: `worker://{id}/result`, see `uri_template`.
 struct resource_template {
-  std::string uri_template;
-  std::string name;
-  std::string title;
-  std::string description;
-  std::string mime_type;
+  std::string uri_template = {};
+  std::string name = {};
+  std::string title = {};
+  std::string description = {};
+  std::string mime_type = {};
   nlohmann::json annotations = nullptr;
   nlohmann::json icons = nullptr;
-  resource_reader read;
+  resource_reader read = {};
   /// Those that exist now, for `resources/list`; may be empty: they are not listed.
-  std::function<std::vector<resource_entry>()> list;
+  std::function<std::vector<resource_entry>()> list = {};
   /// By variable; may lack some.
-  std::map<std::string, completer> complete;
-  cache_hint cache;
+  std::map<std::string, completer> complete = {};
+  cache_hint cache = {};
 };
 
 }  // namespace awm::mcp

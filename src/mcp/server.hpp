@@ -21,21 +21,21 @@ namespace awm::mcp {
 
 /// What a server says about itself.
 struct server_info {
-  std::string name;
-  std::string version;
-  std::string title;               ///< for people; may be empty
-  std::string instructions;        ///< for the model: how the tools work together; may be empty
-  std::string description;         ///< for people; may be empty
-  std::string website_url;         ///< may be empty
+  std::string name = {};
+  std::string version = {};
+  std::string title = {};          ///< for people; may be empty
+  std::string instructions = {};   ///< for the model: how the tools work together; may be empty
+  std::string description = {};    ///< for people; may be empty
+  std::string website_url = {};    ///< may be empty
   nlohmann::json icons = nullptr;  ///< an array of {src, mimeType, sizes, theme}; null: none
 };
 
 /// What a server has to offer.
 struct offering {
-  std::vector<tool> tools;
-  std::vector<resource> resources;
-  std::vector<resource_template> templates;
-  std::vector<prompt> prompts;
+  std::vector<tool> tools = {};
+  std::vector<resource> resources = {};
+  std::vector<resource_template> templates = {};
+  std::vector<prompt> prompts = {};
 };
 
 /// What can change in it while sessions run.

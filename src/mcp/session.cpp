@@ -10,12 +10,16 @@
 
 #include <array>
 #include <cassert>
+#include <exception>
 
 namespace awm::mcp {
 namespace {
 
 // One read, and about one write: the size of a Linux pipe.
 constexpr std::size_t chunk_bytes = 64UL * 1024;
+
+// Each message of a batch costs far more than its two bytes, and an answer.
+constexpr std::size_t longest_batch = 10'000;
 
 }  // namespace
 
@@ -36,9 +40,18 @@ session::impl::impl(transport& stream, server& offer, session_options options)
 
 session::impl::~impl() {
   server_.forget(*this);
+  if (!outcome_) outcome_ = session_outcome{session_end::cancelled, {}};
   // An io_context that is torn down destroys handlers after us: they must not speak any more.
   for (auto& [id, running] : calls_) running->over = true;
   for (auto& [id, running] : task_calls_) running->over = true;
+  settle_receipts();
+}
+
+/// While all of the session is there: a receipt may look at any part of it.
+void session::impl::settle_receipts() {
+  outbox_.clear();
+  sent_.end(0);
+  for (const auto& [id, task] : std::exchange(task_calls_, {})) task->receipt.drop();
 }
 
 // ---- life ----
@@ -63,7 +76,7 @@ asio::awaitable<session_outcome> session::impl::run(std::function<void()> ending
     if (interrupted) end(session_end::cancelled, {}, true);
   }
   co_await asio::this_coro::throw_if_cancelled(throwing);
-  outbox_.clear();  // a batch that will never be complete
+  settle_receipts();  // of batches that will never be complete, and of results that no task will be asked for
   if (failure_) std::rethrow_exception(failure_);
   co_return *outcome_;
 }
@@ -121,22 +134,34 @@ asio::awaitable<void> session::impl::read_all() {
   const auto line = [this](std::string_view text) {
     if (!outcome_) on_line(text);
   };
-  const auto too_long = [this] {
-    rpc_error error{rpc_code::invalid_request,
-                    "Invalid Request: a message of more than " + std::to_string(options_.line_bytes) + " bytes"};
-    answer(nullptr, std::move(error), {}, {});
+  const auto too_long = [this] { skipped_.emplace(); };
+  const auto skip = [this](std::string_view piece, bool is_last) {
+    if (!outcome_) skip_piece(piece, is_last);
   };
   while (!outcome_) {
     const asio::mutable_buffer space(buffer.data(), buffer.size());
     const io_result got = co_await stream_.read_some(space);
     if (outcome_) break;
-    lines_.feed(std::string_view(buffer.data(), got.bytes), line, too_long);
+    lines_.feed(std::string_view(buffer.data(), got.bytes), line, too_long, skip);
     if (!got.error) continue;
     lines_.finish(line);
     const bool at_end = got.error == asio::error::eof;
     if (at_end) end(session_end::input_ended, {}, false);
     if (!at_end) end(session_end::input_failed, got.error, false);
   }
+}
+
+/// Refuses a message that is too long as soon as its id is known, or when it has passed by without one.
+void session::impl::skip_piece(std::string_view piece, bool is_last) {
+  if (!skipped_) return;  // refused already
+  skipped_->feed(piece);
+  if (!skipped_->is_done() && !is_last) return;
+  json id = skipped_->id();
+  if (is_in_flight(id)) id = nullptr;
+  skipped_.reset();
+  rpc_error error{rpc_code::invalid_request,
+                  "Invalid Request: a message of more than " + std::to_string(options_.line_bytes) + " bytes"};
+  answer(id, std::move(error), {}, {});
 }
 
 void session::impl::on_line(std::string_view line) {
@@ -153,6 +178,11 @@ void session::impl::on_batch(json messages) {
   if (!allowed || messages.empty()) {
     rpc_error error{rpc_code::invalid_request, allowed ? "Invalid Request: the batch is empty"
                                                        : "Invalid Request: batches exist only in MCP 2025-03-26"};
+    return answer(nullptr, std::move(error), {}, {});
+  }
+  if (messages.size() > longest_batch) {
+    rpc_error error{rpc_code::invalid_request,
+                    "Invalid Request: a batch of more than " + std::to_string(longest_batch) + " messages"};
     return answer(nullptr, std::move(error), {}, {});
   }
   std::vector<message> read;
@@ -177,9 +207,13 @@ void session::impl::on_message(message what, const batch& in) {
   }
 }
 
+bool session::impl::is_in_flight(const json& id) const {
+  return calls_.contains(id) || listeners_.contains(id) || outbox_.holds(id);
+}
+
 void session::impl::on_request(request&& what, const batch& in) {
   if (outcome_) return;  // a message before this one in its batch ended the session
-  if (calls_.contains(what.id) || listeners_.contains(what.id) || outbox_.holds(what.id)) {
+  if (is_in_flight(what.id)) {
     rpc_error error{rpc_code::invalid_request,
                     "Invalid Request: the id " + text::shortened(to_text(what.id), 80) + " is in flight already"};
     return answer(nullptr, std::move(error), {}, in);
@@ -199,7 +233,16 @@ void session::impl::on_request(request&& what, const batch& in) {
   }
   incoming next{std::move(what), std::move(std::get<request_meta>(meta)), in};
   const dialect how = next.meta.how;
-  verdict decided = (this->*found->second.serve)(next);
+  if (how.is_stateless() && in) {
+    rpc_error error{rpc_code::invalid_request, "Invalid Request: batches exist only in MCP 2025-03-26"};
+    return answer(id, std::move(error), how, in);
+  }
+  verdict decided;
+  try {
+    decided = (this->*found->second.serve)(next);
+  } catch (const std::exception& error) {  // by what the server's owner completes or lists with
+    decided = rpc_error{rpc_code::internal_error, std::string("Internal error: ") + error.what()};
+  }
   if (decided) answer(id, std::move(*decided), how, in);
 }
 
@@ -215,7 +258,7 @@ std::variant<request_meta, rpc_error> session::impl::read_meta(const request& wh
                          (speaks_stateless ? std::string("2026-07-28") : "before 2026-07-28")};
   }
   if (speaks_stateless) {
-    auto read = read_stateless_meta(what.params);
+    auto read = read_stateless_meta(what.params, last_stateless_ ? last_stateless_->who : nullptr);
     if (const auto* const meta = std::get_if<request_meta>(&read)) last_stateless_ = *meta;
     return read;
   }
@@ -233,7 +276,7 @@ void session::impl::on_notification(const notification& what) {
 }
 
 void session::impl::on_cancelled(const json& id) {
-  if (listeners_.erase(id) > 0) return;
+  if (listeners_.erase(id) > 0) return outbox_.withdraw_reports_to(id);
   const bool is_unsent = calls_.contains(id) || outbox_.holds(id);
   if (is_unsent) return cancel(id);
   sent_.revoke(id);  // it crossed the response

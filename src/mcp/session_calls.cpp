@@ -98,13 +98,15 @@ std::variant<std::shared_ptr<session::impl::call>, rpc_error> session::impl::beg
 }
 
 void session::impl::start(const std::shared_ptr<call>& next, asio::awaitable<served> work) {
-  calls_.emplace(next->id, next);
   if (next->may_carry()) {
+    // Not yet among the calls: what is still open must not answer it before its handler runs, and can be cancelled.
     for (const auto& [key, result] : next->answers.items()) board_.answer(next.get(), key, result);
     for (question_board::entry& each : board_.open()) {
       if (each.owner == nullptr && each.carrier == nullptr) each.was_shown = false;
     }
   }
+  if (outcome_) return;
+  calls_.emplace(next->id, next);
   // Spawning starts the handler here and now: it may be done before this returns.
   spawn(serve(next, std::move(work)), next->stop, next);
   carry_questions();
@@ -149,6 +151,13 @@ void session::impl::stop(call& which) {
 
 // ---- the three that take time ----
 
+/// They may be long. In the stateless era the digest of the request needs them, too.
+json session::impl::take_arguments(incoming& asked) {
+  const auto given = asked.what.params.find("arguments");
+  if (given == asked.what.params.end() || given->is_null()) return json::object();
+  return asked.meta.how.is_stateless() ? *given : std::move(*given);
+}
+
 session::impl::verdict session::impl::call_tool(incoming& asked) {
   const std::string* const name = string_member(asked.what.params, "name");
   if (name == nullptr) return invalid_params("name must be a string");
@@ -160,8 +169,7 @@ session::impl::verdict session::impl::call_tool(incoming& asked) {
     reason += meant.empty() ? ". Known: " : "; did you mean " + meant + "? Known: ";
     return rpc_error{rpc_code::invalid_params, reason + text::joined(known)};
   }
-  json arguments = asked.what.params.value("arguments", json());
-  if (arguments.is_null()) arguments = json::object();
+  json arguments = take_arguments(asked);
   if (!arguments.is_object()) return invalid_params("arguments must be an object");
   if (found->declaration.task == task_support::required && !asked.meta.takes_tasks()) return missing_tasks_extension();
   if (const auto wrong = found->input.violation(arguments)) {
@@ -247,8 +255,7 @@ session::impl::verdict session::impl::get_prompt(incoming& asked) {
     return invalid_params("there is no prompt " + text::shortened(*name, 80) +
                           ". Known: " + text::joined(server_.prompt_names()));
   }
-  json given = asked.what.params.value("arguments", json());
-  if (given.is_null()) given = json::object();
+  const json given = take_arguments(asked);
   if (!given.is_object()) return invalid_params("arguments must be an object");
   std::map<std::string, std::string> arguments;
   for (const auto& [key, value] : given.items()) {
@@ -298,8 +305,8 @@ rpc_error session::impl::refusal(const question& asked, std::string why, const d
 }
 
 bool session::impl::takes(const question& asked) const {
-  if (is_legacy_client()) return why_not(asked, {era::legacy, *negotiated_}, client_).empty();
-  return last_stateless_ && why_not(asked, last_stateless_->how, last_stateless_->who).empty();
+  if (is_legacy_client()) return why_not(asked, {era::legacy, *negotiated_}, *client_).empty();
+  return last_stateless_ && why_not(asked, last_stateless_->how, *last_stateless_->who).empty();
 }
 
 asio::awaitable<std::vector<rpc_outcome>> session::impl::ask(std::vector<question> questions) {
@@ -307,7 +314,7 @@ asio::awaitable<std::vector<rpc_outcome>> session::impl::ask(std::vector<questio
   const bool has_client = by_request || last_stateless_;
   const dialect how = by_request || !has_client ? dialect{era::legacy, negotiated_.value_or(latest_legacy_version)}
                                                 : last_stateless_->how;
-  const client_info& who = by_request || !has_client ? client_ : last_stateless_->who;
+  const client_info& who = by_request || !has_client ? *client_ : *last_stateless_->who;
   std::vector<coming> answers;
   for (question& each : questions) {
     std::string why = why_not(each, how, who);
@@ -324,7 +331,7 @@ asio::awaitable<std::vector<rpc_outcome>> session::impl::ask(std::vector<questio
 }
 
 bool session::impl::call::takes(const question& asked) const {
-  return !over && owner.why_not(asked, meta.how, meta.who).empty();
+  return !over && owner.why_not(asked, meta.how, *meta.who).empty();
 }
 
 asio::awaitable<std::vector<rpc_outcome>> session::impl::call::ask(std::vector<question> questions) {
@@ -333,7 +340,7 @@ asio::awaitable<std::vector<rpc_outcome>> session::impl::call::ask(std::vector<q
   json missing = json::object();
   for (question& each : questions) {
     ++questions_asked;
-    if (std::string why = owner.why_not(each, meta.how, meta.who); !why.empty()) {
+    if (std::string why = owner.why_not(each, meta.how, *meta.who); !why.empty()) {
       got.emplace_back(refusal(each, std::move(why), meta.how));
     } else if (!meta.how.is_stateless()) {
       got.emplace_back(owner.asked_.ask(owner.executor_, each.method, std::move(each.params)));
@@ -354,7 +361,7 @@ asio::awaitable<std::vector<rpc_outcome>> session::impl::call::ask(std::vector<q
 }
 
 /// Ends the request, which the client will send again.
-void session::impl::require_input(call& which, json requests) {
+void session::impl::require_input(call& which, json requests, delivery_receipt receipt) {
   const auto running = calls_.find(which.id);
   const std::shared_ptr<call> alive = running->second;
   calls_.erase(running);
@@ -362,7 +369,7 @@ void session::impl::require_input(call& which, json requests) {
   json result = {{"resultType", "input_required"},
                  {"inputRequests", std::move(requests)},
                  {"requestState", server_.seal().seal(which.answers, digest_of(which.method, which.params), expires)}};
-  answer(which.id, std::move(result), which.meta.how, which.in);
+  answer(which.id, std::move(result), which.meta.how, which.in, std::move(receipt));
   stop(which);
 }
 
@@ -390,8 +397,7 @@ void session::impl::carry_questions() {
     if (board_.waits_for_client(running.get())) carriers.push_back(running);
   }
   for (const auto& running : carriers) {
-    for (question_board::entry& each : board_.open()) each.was_shown |= each.carrier == running.get();
-    require_input(*running, board_.requests_of(running.get()));
+    if (!running->over) carry_by(*running);  // the one before may have ended the session
   }
   is_carrying_ = false;
   for (const auto& [id, task] : task_calls_) {
@@ -399,19 +405,44 @@ void session::impl::carry_questions() {
   }
 }
 
+/// Answers a request with the questions that it carries.
+void session::impl::carry_by(call& which) {
+  std::vector<std::string> shown;
+  for (question_board::entry& each : board_.open()) {
+    if (each.carrier != &which) continue;
+    each.was_shown = true;
+    shown.push_back(each.id);
+  }
+  // A client that cancels the request throws the questions away unread: the next call has to bring them.
+  auto settled = [this, shown = std::move(shown)](delivery what) {
+    if (what == delivery::written || outcome_) return;
+    for (question_board::entry& each : board_.open()) {
+      if (std::ranges::find(shown, each.id) != shown.end()) each.was_shown = false;
+    }
+    carry_questions();
+  };
+  require_input(which, board_.requests_of(&which), std::move(settled));
+}
+
 // ---- tasks ----
 
-void session::impl::call::begin_task() {
+void session::impl::call::begin_task(std::string status) {
   if (over || is_task() || !tool || tool->declaration.task == task_support::forbidden || !meta.takes_tasks()) return;
   const auto running = owner.calls_.find(id);
   const std::shared_ptr<call> self = running->second;
   owner.calls_.erase(running);
   task_id = task_prefix + random_name();
+  status_message = std::move(status);
   created_at = updated_at = text::timestamp(owner.options_.utc_now());
   owner.task_calls_.emplace(task_id, self);  // to be found as soon as the client knows of it
   json result = owner.describe_task(*this);
   result["resultType"] = "task";
-  owner.answer(id, std::move(result), meta.how, in);
+  // A client that cancels the request does not know the name of the task, and nobody could stop it any more.
+  auto settled = [task = std::weak_ptr(self)](delivery what) {
+    const auto alive = what == delivery::written ? nullptr : task.lock();
+    if (alive && !alive->over) alive->owner.cancel_task(*alive);
+  };
+  owner.answer(id, std::move(result), meta.how, in, std::move(settled));
   owner.carry_questions();
 }
 

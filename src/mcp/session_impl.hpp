@@ -5,6 +5,7 @@
 #include "coro/event.hpp"
 #include "coro/line_buffer.hpp"
 #include "mcp/client_requests.hpp"
+#include "mcp/id_scanner.hpp"
 #include "mcp/jsonrpc.hpp"
 #include "mcp/outbox.hpp"
 #include "mcp/question_board.hpp"
@@ -74,9 +75,11 @@ class session::impl final : public client, private server::observer {
   // In
   asio::awaitable<void> read_all();
   void on_line(std::string_view line);
+  void skip_piece(std::string_view piece, bool is_last);
   void on_batch(json messages);
   void on_message(message what, const batch& in);
   void on_request(request&& what, const batch& in);
+  bool is_in_flight(const json& id) const;
   std::variant<request_meta, rpc_error> read_meta(const request& what, const method& how);
   void on_notification(const notification& what);
   void on_cancelled(const json& id);
@@ -106,10 +109,11 @@ class session::impl final : public client, private server::observer {
   asio::awaitable<void> serve(std::shared_ptr<call> which, asio::awaitable<served> work);
   void finish(call& which, served what);
   void stop(call& which);
-  void require_input(call& which, json requests);
+  void require_input(call& which, json requests, delivery_receipt receipt = {});
   asio::awaitable<served> run_tool(call& which, const tool& what, json arguments);
   asio::awaitable<served> run_reader(call& which, resource_reader read, uri_variables variables, cache_hint cache);
   asio::awaitable<served> run_prompt(call& which, prompt_handler handler, std::map<std::string, std::string> arguments);
+  static json take_arguments(incoming& asked);
   rpc_error no_such_resource(const std::string& uri, const dialect& how) const;
 
   // Questions
@@ -117,11 +121,13 @@ class session::impl final : public client, private server::observer {
   static rpc_error refusal(const question& asked, std::string why, const dialect& how);
   bool is_legacy_client() const { return is_initialized_ && negotiated_; }
   void carry_questions();
+  void carry_by(call& which);
 
   // Tasks of the extension
   std::variant<std::shared_ptr<call>, rpc_error> find_task(const incoming& asked);
   json describe_task(const call& which) const;
   void task_changed(call& which);
+  void cancel_task(call& which);
   void keep_finished(const std::string& task_id);
   static rpc_error missing_tasks_extension();
   /// Whether a process of this program gave out such an id; and what is said of one that is gone.
@@ -141,11 +147,13 @@ class session::impl final : public client, private server::observer {
   static json log_params(log_level level, std::string_view logger, json data);
   void wake_writer();
   asio::awaitable<void> write_all();
+  void settle_receipts();
 
   transport& stream_;
   server& server_;
   session_options options_;
   coro::line_buffer lines_;
+  std::optional<id_scanner> skipped_;  // a message that is too long, until it is refused
   outbox outbox_;
   sent_receipts sent_;
   std::map<json, std::shared_ptr<call>> calls_;  // those that run and may still answer
@@ -158,7 +166,7 @@ class session::impl final : public client, private server::observer {
 
   std::optional<protocol_version> negotiated_;
   bool is_initialized_ = false;  // the client said notifications/initialized
-  client_info client_;           // of the legacy era
+  std::shared_ptr<const client_info> client_ = std::make_shared<client_info>();  // of the legacy era
   std::optional<request_meta> last_stateless_;
   log_level level_ = log_level::info;
   std::set<std::string> subscribed_;  // URIs, in the legacy era
@@ -189,9 +197,9 @@ struct session::impl::call final : request_context, private client {
   bool wants_progress() const override { return is_task() || !meta.progress_token.is_null(); }
   void progress(double done, std::optional<double> total, std::string words) override;
   void log(log_level level, std::string_view logger, json data) override;
-  void begin_task() override;
+  void begin_task(std::string status) override;
   mcp::client& client() override { return *this; }
-  const client_info& caller() const override { return meta.who; }
+  const client_info& caller() const override { return *meta.who; }
   const mcp::dialect& dialect() const override { return meta.how; }
 
   bool takes(const question& asked) const override;

@@ -69,8 +69,8 @@ session::impl::verdict session::impl::initialize(incoming& asked) {
   if (requested == nullptr) return invalid_params("protocolVersion must be a string");
   negotiated_ = negotiate(*requested);
   is_initialized_ = false;
-  client_.implementation = params.value("clientInfo", json::object());
-  client_.capabilities = params.value("capabilities", json::object());
+  client_ = std::make_shared<client_info>(
+      client_info{params.value("clientInfo", json::object()), params.value("capabilities", json::object())});
   return server_.describe({era::legacy, *negotiated_});
 }
 
@@ -179,9 +179,10 @@ session::impl::verdict session::impl::listen(incoming& asked) {
   if (!next.uris.empty()) honoured["resourceSubscriptions"] = next.uris;
   if (!next.tasks.empty()) honoured["taskIds"] = next.tasks;
   json params = {{"_meta", {{subscription_id_key, asked.what.id}}}, {"notifications", std::move(honoured)}};
-  outbox_.say(notification_text("notifications/subscriptions/acknowledged", std::move(params)));
-  wake_writer();
+  constexpr auto words = "notifications/subscriptions/acknowledged";
   listeners_.emplace(asked.what.id, std::move(next));
+  outbox_.report(json::array({words, asked.what.id}), notification_text(words, params));
+  wake_writer();
   return std::nullopt;  // answered when it ends
 }
 
@@ -250,9 +251,9 @@ session::impl::verdict session::impl::get_task(incoming& asked) {
   }
   const auto task = std::get<std::shared_ptr<call>>(std::move(found));
   json state = describe_task(*task);
-  // Whoever reads the result has it; when this answer is lost, the next one delivers it.
+  // Whoever reads the outcome has it; when this answer is lost, the next one delivers it.
   delivery_receipt receipt;
-  if (state.contains("result") && task->receipt) {
+  if (task->outcome && task->receipt) {
     receipt = [task](delivery what) {
       if (what == delivery::written) task->receipt.write();
     };
@@ -278,12 +279,16 @@ session::impl::verdict session::impl::cancel_task(incoming& asked) {
   auto found = find_task(asked);
   if (auto* const error = std::get_if<rpc_error>(&found)) return std::move(*error);
   const auto task = std::get<std::shared_ptr<call>>(found);
-  if (!task->over) {
-    stop(*task);
-    keep_finished(task->task_id);
-    task_changed(*task);
-  }
+  task->receipt.drop();  // the client wants no outcome, also one that is there
+  cancel_task(*task);
   return json::object();
+}
+
+void session::impl::cancel_task(call& which) {
+  if (which.over) return;
+  stop(which);
+  keep_finished(which.task_id);
+  task_changed(which);
 }
 
 }  // namespace awm::mcp

@@ -21,13 +21,13 @@ struct tool_result {
   /// there is none.
   nlohmann::json structured = nullptr;
   /// Content blocks, see content.hpp.
-  std::vector<nlohmann::json> content;
+  std::vector<nlohmann::json> content = {};
   /// The tool failed, and its text says why in words for a model.
   bool is_error = false;
   /// The call failed as a request of the protocol: no result, but this error.
-  std::optional<rpc_error> failure;
+  std::optional<rpc_error> failure = {};
   /// Learns whether the response was delivered, see `delivery_receipt`. Takes any `void(delivery)`.
-  delivery_receipt settled;
+  delivery_receipt settled = {};
 
   static tool_result json(nlohmann::json structured);
   static tool_result text(std::string text);
@@ -58,15 +58,15 @@ enum class task_support {
 
 /// Everything about a tool in one place.
 struct tool {
-  std::string name;         ///< 1 to 128 characters of [A-Za-z0-9_.-]
-  std::string title;        ///< for people; may be empty
-  std::string description;  ///< for the model; Claude Code cuts it at 2048 characters
+  std::string name = {};         ///< 1 to 128 characters of [A-Za-z0-9_.-]
+  std::string title = {};        ///< for people; may be empty
+  std::string description = {};  ///< for the model; Claude Code cuts it at 2048 characters
   nlohmann::json input_schema = {{"type", "object"}};
   nlohmann::json output_schema = nullptr;  ///< null: the structured result is not described
   nlohmann::json annotations = nullptr;    ///< readOnlyHint, destructiveHint, …; null: none
   nlohmann::json meta = nullptr;           ///< `_meta`; null: none
   nlohmann::json icons = nullptr;          ///< an array of {src, mimeType, sizes, theme}; null: none
-  tool_handler handler;
+  tool_handler handler = {};
   task_support task = task_support::forbidden;
   /// In the stateless era a call of this tool also brings the questions of `session::peer()` to the client: it may be
   /// answered with them at any moment, as if cancelled, and is run again when the client has sent the answers.

@@ -62,9 +62,10 @@ std::optional<std::map<std::string, std::string>> uri_template::match(std::strin
   for (std::size_t i = 0; i < variables_.size(); ++i) {
     const std::string& behind = literals_[i + 1];
     const auto segment = uri.substr(0, uri.find_first_of("/?#"));
-    const bool is_last = i + 1 == variables_.size() && behind.empty();
-    // What stands behind a variable begins with a delimiter, or ends the segment, or separates it from the next.
-    const auto end = is_last ? segment.size() : std::min(uri.find(behind), uri.size());
+    // The last value reaches as far as what stands behind it allows, any other to the first text that separates it.
+    const bool is_last = i + 1 == variables_.size();
+    const auto end =
+        is_last ? uri.size() - std::min(behind.size(), uri.size()) : std::min(uri.find(behind), uri.size());
     if (end == 0 || end > segment.size() || !uri.substr(end).starts_with(behind)) return std::nullopt;
     auto value = decoded(uri.substr(0, end));
     if (!value) return std::nullopt;

@@ -310,13 +310,13 @@ class progress_report {
 
   void operator()(std::size_t finished, const manager::outstanding_turns& turns) {
     constexpr double least_step = 0.001;
-    context_.begin_task();  // the first report tells that there is something to wait for
     const auto total = finished + turns.total();
     last_ = std::max(static_cast<double>(finished), last_ + least_step);
-    context_.progress(last_, static_cast<double>(total),
-                      std::to_string(finished) + " of " + std::to_string(total) + " finished; " +
-                          std::to_string(turns.running) + " running, " + std::to_string(turns.queued) + " queued, " +
-                          std::to_string(turns.awaiting_permission) + " awaiting permission");
+    const auto words = std::to_string(finished) + " of " + std::to_string(total) + " finished; " +
+                       std::to_string(turns.running) + " running, " + std::to_string(turns.queued) + " queued, " +
+                       std::to_string(turns.awaiting_permission) + " awaiting permission";
+    context_.begin_task(words);  // there is something to wait for
+    context_.progress(last_, static_cast<double>(total), words);
   }
 
  private:

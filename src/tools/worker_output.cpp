@@ -79,7 +79,7 @@ asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments giv
   };
   auto found = co_await manager.output(given.worker_id, {});
   if (must_wait(found) && given.patience > std::chrono::milliseconds::zero()) {
-    context.begin_task();
+    context.begin_task("waiting for worker " + given.worker_id);
     found = co_await manager.output(given.worker_id, given.patience);
   }
   co_return result_of(found, describe);

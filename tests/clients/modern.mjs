@@ -12,8 +12,7 @@ const facts = { [meta("protocolVersion")]: version, [meta("clientCapabilities")]
 export async function discover_tells_everything_at_once(world) {
   const { client } = await world.connect();
   const found = await client.discover();
-  assert.ok(found.supportedVersions.includes(version));
-  assert.ok(found.supportedVersions.includes("2025-11-25"));
+  assert.deepEqual(found.supportedVersions, [version], "those that a request can name in its _meta");
   assert.ok(found.capabilities.tools && found.capabilities.resources && found.capabilities.prompts);
   assert.match(found.instructions, /spawn_worker/);
 }
@@ -140,7 +139,7 @@ export async function a_wait_is_a_task_that_says_how_far_it_is(world) {
 }
 
 export async function a_permission_is_asked_in_mid_task(world) {
-  const session = await world.connect();
+  const session = await world.connect({ person: () => assert.fail("it is the task that asks") });
   await spawn(session, 'MOCK permission Bash {"command":"echo hello"}', "the curious one");
   const asked = [];
   const onInputRequest = (request) => {

@@ -1,7 +1,7 @@
 #include "mcp/client.hpp"
 
-#include "mcp/question.hpp"
 #include "mcp/harness.hpp"
+#include "mcp/question.hpp"
 
 #include <asio/error.hpp>
 #include <asio/this_coro.hpp>
@@ -12,45 +12,6 @@ namespace awm::mcp::testing {
 namespace {
 
 using action = elicitation::action;
-
-/// Somebody who asks the person in a coroutine of its own, and what became of it.
-class asker {
- public:
-  explicit asker(harness& world) : world_(world) {
-    auto done = [this, stop = stop_](const std::exception_ptr& thrown, elicitation got) {
-      failure = thrown;
-      if (!thrown) answer = std::move(got);
-    };
-    client& peer = world.talk->peer();
-    json schema = {{"type", "object"}, {"properties", {{"ok", {{"type", "boolean"}}}}}};
-    asio::co_spawn(world.context, peer.elicit("May it?", std::move(schema)),
-                   asio::bind_cancellation_slot(stop_->slot(), std::move(done)));
-    world.settle();
-  }
-
-  void cancel() {
-    stop_->emit(asio::cancellation_type::terminal);
-    world_.settle();
-  }
-
-  bool is_over() const { return answer || failure; }
-  bool was_aborted() const {
-    try {
-      if (failure) std::rethrow_exception(failure);
-    } catch (const std::system_error& error) {
-      return error.code() == asio::error::operation_aborted;
-    }
-    return false;
-  }
-
-  std::optional<elicitation> answer;
-  std::exception_ptr failure;
-
- private:
-  harness& world_;
-  // Shared with the coroutine, which may still wait when the test ends.
-  std::shared_ptr<asio::cancellation_signal> stop_ = std::make_shared<asio::cancellation_signal>();
-};
 
 const json with_forms = {{"elicitation", json::object()}};
 

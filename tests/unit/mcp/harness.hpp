@@ -10,6 +10,7 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/error.hpp>
 #include <asio/io_context.hpp>
 #include <asio/use_awaitable.hpp>
 #include <gtest/gtest.h>
@@ -19,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -68,6 +70,21 @@ class harness {
     json params = {{"name", name}, {"arguments", std::move(arguments)}};
     if (!token.is_null()) params["_meta"] = {{"progressToken", std::move(token)}};
     return ask(std::move(id), "tools/call", std::move(params));
+  }
+  /// A request of the stateless era; `meta` goes over what every such request has to say.
+  static json stateless(json id, const std::string& method, json params = json::object(),
+                        json capabilities = json::object(), const json& meta = json::object()) {
+    json own = {{"io.modelcontextprotocol/protocolVersion", "2026-07-28"},
+                {"io.modelcontextprotocol/clientInfo", {{"name", "stateless tester"}}},
+                {"io.modelcontextprotocol/clientCapabilities", std::move(capabilities)}};
+    own.update(meta);
+    params["_meta"] = std::move(own);
+    return ask(std::move(id), method, std::move(params));
+  }
+  static json stateless_call(json id, const std::string& name, json capabilities = json::object(),
+                             json params = json::object()) {
+    params["name"] = name;
+    return stateless(std::move(id), "tools/call", std::move(params), std::move(capabilities));
   }
   static json cancelled(json id) {
     return {{"jsonrpc", "2.0"}, {"method", "notifications/cancelled"}, {"params", {{"requestId", std::move(id)}}}};
@@ -120,6 +137,67 @@ class harness {
   std::shared_ptr<memory_pipe> output;
   memory_transport stream;
   std::unique_ptr<session> talk;
+};
+
+/// A tool by its handler, a function `asio::awaitable<tool_result>(json, request_context&)`.
+template <class Handler>
+tool make_tool(std::string name, Handler handler) {
+  tool t;
+  t.name = std::move(name);
+  t.description = "of a test";
+  t.handler = std::move(handler);
+  return t;
+}
+
+/// What clients of the stateless era declare.
+inline const json with_elicitation = {{"elicitation", json::object()}};
+inline const json with_tasks = {{"extensions", {{"io.modelcontextprotocol/tasks", json::object()}}}};
+inline const json with_all = {{"elicitation", {{"form", json::object()}, {"url", json::object()}}},
+                              {"sampling", json::object()},
+                              {"roots", json::object()},
+                              {"extensions", {{"io.modelcontextprotocol/tasks", json::object()}}}};
+
+inline json accepted(json content) {
+  return {{"action", "accept"}, {"content", std::move(content)}};
+}
+
+/// Somebody who belongs to no request and asks the person, and what became of it.
+class asker {
+ public:
+  explicit asker(harness& world, std::string words = "May it?") : world_(world) {
+    auto done = [this, stop = stop_](const std::exception_ptr& thrown, elicitation got) {
+      failure = thrown;
+      if (!thrown) answer = std::move(got);
+    };
+    client& peer = world.talk->peer();
+    json schema = {{"type", "object"}, {"properties", {{"ok", {{"type", "boolean"}}}}}};
+    asio::co_spawn(world.context, peer.elicit(std::move(words), std::move(schema)),
+                   asio::bind_cancellation_slot(stop_->slot(), std::move(done)));
+    world.settle();
+  }
+
+  void cancel() {
+    stop_->emit(asio::cancellation_type::terminal);
+    world_.settle();
+  }
+
+  bool is_over() const { return answer || failure; }
+  bool was_aborted() const {
+    try {
+      if (failure) std::rethrow_exception(failure);
+    } catch (const std::system_error& error) {
+      return error.code() == asio::error::operation_aborted;
+    }
+    return false;
+  }
+
+  std::optional<elicitation> answer;
+  std::exception_ptr failure;
+
+ private:
+  harness& world_;
+  // Shared with the coroutine, which may still wait when the test ends.
+  std::shared_ptr<asio::cancellation_signal> stop_ = std::make_shared<asio::cancellation_signal>();
 };
 
 /// A tool that waits until the test lets it go, and keeps what happened to its calls.

@@ -129,12 +129,12 @@ TEST(jsonrpc, text_that_is_not_utf8_is_written_as_replacement_characters) {
 }
 
 TEST(jsonrpc, messages_of_ours_are_one_line_each) {
-  EXPECT_EQ(result_text(1, {{"a", "x\ny"}}), R"({"id":1,"jsonrpc":"2.0","result":{"a":"x\ny"}})");
+  EXPECT_EQ(result_text(1, {{"a", "x\ny"}}), R"({"jsonrpc":"2.0","id":1,"result":{"a":"x\ny"}})");
   EXPECT_EQ(error_text(nullptr, {-32700, "no"}),
-            R"({"error":{"code":-32700,"message":"no"},"id":null,"jsonrpc":"2.0"})");
+            R"({"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no"}})");
   EXPECT_EQ(error_text("a", {-1, "no", {{"x", 1}}}),
-            R"({"error":{"code":-1,"data":{"x":1},"message":"no"},"id":"a","jsonrpc":"2.0"})");
-  EXPECT_EQ(request_text("awm-1", "m", {{"a", 1}}), R"({"id":"awm-1","jsonrpc":"2.0","method":"m","params":{"a":1}})");
+            R"({"jsonrpc":"2.0","id":"a","error":{"code":-1,"data":{"x":1},"message":"no"}})");
+  EXPECT_EQ(request_text("awm-1", "m", {{"a", 1}}), R"({"jsonrpc":"2.0","id":"awm-1","method":"m","params":{"a":1}})");
   EXPECT_EQ(notification_text("n", {{"a", 1}}), R"({"jsonrpc":"2.0","method":"n","params":{"a":1}})");
 }
 

@@ -102,20 +102,6 @@ TEST(session, blank_lines_and_carriage_returns_are_no_messages) {
   EXPECT_EQ(h.answer().at("id"), 1);
 }
 
-TEST(session, a_giant_line_is_refused_and_the_next_one_served) {
-  harness h({}, {.line_bytes = 1000});
-  h.open();
-  const std::string fits = R"({"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":")";
-  h.send_text(fits + std::string(1000 - fits.size() - 3, 'x') + "\"}}\n");
-  EXPECT_EQ(h.answer().at("id"), 1);
-  h.send_text(fits + std::string(900'000, 'x'));
-  const json answer = h.answer();  // at once, before the line ends
-  EXPECT_EQ(answer.at("error").at("code"), -32600);
-  EXPECT_TRUE(answer.at("id").is_null());
-  h.send_text(std::string(900'000, ' ') + "\n" + harness::ask(2, "ping").dump() + "\n");
-  EXPECT_EQ(h.answer().at("id"), 2);
-}
-
 TEST(session, a_message_of_sixteen_mebibytes_is_taken) {
   harness h;
   h.open();

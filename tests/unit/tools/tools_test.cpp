@@ -37,7 +37,7 @@ class silent_context final : public mcp::request_context {
   bool wants_progress() const override { return false; }
   void progress(double, std::optional<double>, std::string) override {}
   void log(mcp::log_level, std::string_view, json) override {}
-  void begin_task() override {}
+  void begin_task(std::string) override {}
   mcp::client& client() override { return client_; }
   const mcp::client_info& caller() const override { return caller_; }
   const mcp::dialect& dialect() const override { return dialect_; }
