@@ -3,6 +3,7 @@ import asyncio
 import functools
 import inspect
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import claude_cli  # noqa: E402
+import scenes  # noqa: E402
 import stories  # noqa: E402
 import world as worlds  # noqa: E402
 
@@ -70,6 +72,33 @@ def told(request, shared_world):
         if ends[story] is not None:
             raise ends[story]
     return end_of
+
+
+def _version_of(item):
+    return item.callspec.params["version"]
+
+
+@pytest.fixture(scope="module")
+def plays(request):
+    """Begins to play the scenes of a file that are among the selected tests. Each ends as a future."""
+    items = [item for item in request.session.items if item.module is request.module and hasattr(item.obj, "scene")
+             and not item.get_closest_marker("skip")]
+    with ThreadPoolExecutor(scenes.AT_ONCE) as pool:
+        yield {(item.obj.scene, _version_of(item)): pool.submit(scenes.play, item.obj.scene, _version_of(item), path)
+               for item in items if worlds.server_binary().exists() and (path := _binary(_version_of(item)))}
+        pool.shutdown(cancel_futures=True)  # those that nobody waited for, where the run was stopped
+
+
+@pytest.fixture
+def played(plays, version, claude):
+    """Called with a scene, it fails as that one did."""
+    return lambda scene: plays[scene, version].result()
+
+
+def pytest_collection_modifyitems(items):
+    """A scene that only some versions play is no test of the others."""
+    items[:] = [item for item in items
+                if not hasattr(item.obj, "versions") or _version_of(item) in item.obj.versions]
 
 
 @pytest.fixture(autouse=True)

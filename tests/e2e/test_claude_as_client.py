@@ -2,7 +2,10 @@
 import json
 import subprocess
 
+import leads
+from scenes import scene
 from stand_in_api import say, tool
+from stream_json import Cli
 from world import CLI_TIMEOUT_S
 
 PREFIX = "mcp__awm__"
@@ -81,3 +84,52 @@ def test_the_lead_runs_workers_and_reads_their_answers(world):
     workers = {request.session_id for request in world.workers.conversations}
     assert workers == {entry["claude_session_id"] for entry in collected}
     assert not workers & {request.session_id for request in lead.conversations}
+
+
+def host(world, lead):
+    """The CLI with our server, driven by a program instead of a user."""
+    return Cli(world, *leads.options(world), **leads.model(world, lead))
+
+
+def calls_wait(line):
+    return line["type"] == "assistant" and line["message"]["content"][0].get("name") == PREFIX + "wait"
+
+
+def said(program, prompt):
+    """What the lead says to a prompt. A call that meets the server's death fails; the one after it finds a new server."""
+    program.prompt(prompt)
+    words = program.result()["result"]
+    return said(program, prompt) if words.startswith("It failed: ") and "onnection closed" in words else words
+
+
+@scene
+def test_a_wait_that_the_host_interrupts_loses_nothing(world):
+    with host(world, leads.Lead("HOLD gate\nSAY the late answer")) as program:
+        program.prompt("begin")
+        program.until(calls_wait)
+        program.request("interrupt")
+        assert program.result()["subtype"] == "error_during_execution"
+        world.workers.release("gate")
+        assert said(program, "wait") == "They ended so: completed the late answer."
+        program.end()
+
+
+@scene
+def test_a_server_that_was_killed_is_followed_by_one_that_knows_everything(world):
+    """Without a terminal the CLI starts a server anew with the next call, whether it died in a call or between two."""
+    lead = leads.Lead("SAY an early answer", "HOLD gate\nSAY back again")
+    with host(world, lead) as program:
+        assert said(program, "spawn") == "The first has ended."
+        program.prompt("wait")
+        program.until(calls_wait)
+        leads.kill_server(world)
+        world.workers.release("gate")
+        program.result()
+        if not lead.waits:  # the call had reached the server that was killed
+            said(program, "wait")
+        answer, = lead.waits
+        assert [entry["result_preview"] for entry in answer["completed"]] == ["an early answer"]
+        assert [entry["state"] for entry in answer["failed"]] == ["interrupted"]
+        leads.kill_server(world)
+        assert said(program, "resume") == "They ended so: completed back again."
+        program.end()
