@@ -100,7 +100,7 @@ async def test_a_wait_is_a_task_that_tells_its_progress_and_delivers_once(arena:
         spawned = await spawn(server, f"{gate}\nMOCK say hello")
         task = await call(server, "wait")
         assert task["resultType"] == "task" and task["status"] == "working"
-        assert "1 running" in (await get(server, task)).get("statusMessage", "")
+        assert "0 of 1 finished" in (await get(server, task))["statusMessage"]
         gate.open()
         done = await get_until(server, task, "completed")
         assert [one["worker_id"] for one in completed(done["result"])] == [spawned["worker_id"]]
