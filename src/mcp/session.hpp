@@ -35,7 +35,8 @@ struct session_outcome {
 };
 
 struct session_options {
-  /// The longest incoming line. Longer ones are answered with -32600 and skipped.
+  /// The longest incoming line. Longer ones are skipped, and answered with -32600 and the id of the request, as soon as
+  /// that is known, or with id null when they end without one.
   std::size_t line_bytes = 64UL << 20;
   /// The most that may wait to be written.
   std::size_t unsent_bytes = 256UL << 20;
@@ -62,7 +63,8 @@ struct session_options {
 /// would be taken for the answer to the request that runs.
 ///
 /// Tasks (`request_context::begin_task`) live as long as the session. The receipt of a task's result is settled by the
-/// first `tasks/get` that delivers it, by `tasks/cancel`, or when the task is dropped.
+/// first `tasks/get` that delivers it, by `tasks/cancel`, or when the task is dropped; before `run()` returns at the
+/// latest.
 ///
 /// Everything happens on the executor of the coroutine that awaits `run()`, which must be single-threaded.
 class session {

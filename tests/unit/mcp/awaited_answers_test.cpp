@@ -7,6 +7,7 @@
 #include <asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 struct world {
-  asio::cancellation_signal stop;
+  std::shared_ptr<asio::cancellation_signal> stop;  // of the last one that waits
   std::vector<rpc_outcome> outcomes;
   std::vector<std::string> withdrawn;
   asio::io_context context{1};
@@ -27,8 +28,9 @@ struct world {
     outcomes.push_back(std::move(got));
   }
   void expect(const std::string& key) {
+    stop = std::make_shared<asio::cancellation_signal>();
     asio::co_spawn(context, wait_for(answers->expect(context.get_executor(), key)),
-                   asio::bind_cancellation_slot(stop.slot(), [](const std::exception_ptr&) {}));
+                   asio::bind_cancellation_slot(stop->slot(), [own = stop](const std::exception_ptr&) {}));
     settle();
   }
   void settle() {
@@ -67,7 +69,7 @@ TEST(awaited_answers, a_ticket_dropped_without_its_answer_is_withdrawn_once) {
   EXPECT_EQ(w.withdrawn, std::vector<std::string>{"a"});
   EXPECT_FALSE(w.answers->awaits("a"));
   w.expect("b");
-  w.stop.emit(asio::cancellation_type::terminal);
+  w.stop->emit(asio::cancellation_type::terminal);
   w.settle();
   EXPECT_EQ(w.withdrawn, (std::vector<std::string>{"a", "b"}));
 }
