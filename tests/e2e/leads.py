@@ -13,9 +13,9 @@ PREFIX = "mcp__awm__"
 class Lead:
     """A model that does what the user's prompt says, and goes on by the results.
 
-    "begin": spawns its workers, then waits. "spawn": spawns them, then waits for the first without taking its result.
-    "wait": waits. "resume": resumes what was interrupted, then waits. What came of it is said in words, and so is the
-    end of a wait that became a task. Every answer of a wait is kept in `waits`.
+    "ready 1": says whether it has our tools. "begin": spawns its workers, then waits. "spawn": spawns them, then waits
+    for the first without taking its result. "wait": waits. "resume": resumes what was interrupted, then waits. What
+    came of it is said in words, and so is the end of a wait that became a task. Every answer of a wait is in `waits`.
     """
 
     def __init__(self, *prompts):
@@ -43,6 +43,9 @@ class Lead:
             return [self.call("worker_output", worker_id=newest[0].json()["worker_id"], block=True)]
         if newest or turn.prompt == "wait":
             return [self.call("wait")]
+        if turn.prompt.startswith("ready "):
+            has_tools = PREFIX + "wait" in [one["name"] for one in turn.body["tools"]]
+            return [say(f"{'Yes' if has_tools else 'No'}, {turn.prompt.removeprefix('ready ')}.")]
         return [say(f"You said {turn.prompt}.")]
 
     def end_of_task(self, notification):

@@ -12,9 +12,9 @@ A thread reads all the time, since the CLI stands still when nobody does. Nothin
 reason to look at the screen again.
 
 The CLI draws a new state before it takes keys in it: a key that comes between the two is taken by the state before, which
-often ignores it. So each key comes with what it shall lead to, and is pressed again when that does not come. Choose keys
-of which one too many does no harm. And wait for what appears, not for what vanishes: in the middle of a drawing much is
-gone for a moment.
+often ignores it. So each key comes with what it shall lead to, and is pressed again when that does not come; on a busy
+machine it may only have come late, so choose keys of which one too many does no harm. And wait for what appears, not for
+what vanishes: in the middle of a drawing much is gone for a moment.
 """
 import fcntl
 import json
@@ -32,11 +32,14 @@ ROWS, COLUMNS = 50, 120
 # Only bounds how long a broken test hangs, and shows the screen then.
 GUARD_S = 120
 EXIT_GUARD_S = 20
-# Long enough that a key which was taken has nearly always shown its effect.
+# Before a key is pressed again that has shown no effect.
 PRESS_AGAIN_S = 2
 READ_SIZE = 65536
 
 ENTER, ESCAPE, DOWN, RIGHT, ERASE_LINE = "\r", "\x1b", "\x1b[B", "\x1b[C", "\x15"
+
+# Where nothing is to be escaped from, two of them open a dialog.
+ESCAPE_AGAIN_S = 15
 
 # What the terminal emulator does not know and would show as text: questions about the terminal's abilities.
 PRIVATE = re.compile(rb"\x1b\[[<=>][0-9;]*[a-z]")
@@ -97,12 +100,29 @@ class Terminal:
 
     def press(self, keys, wanted):
         """Presses keys until the screen shows `wanted`, as in `until`. Returns the screen's text."""
+        return self.walk([("", keys)], wanted)
+
+    def walk(self, steps, wanted):
+        """Goes from state to state until the screen shows `wanted`, as in `until`. Returns the screen's text.
+
+        A step is what the screen shows in a state, and the keys for it; the first that fits counts. So a walk finds its
+        way also from where a key that was lost, or came late, has led it.
+        """
+        def step(text):
+            return next((step for step in steps if shows(text, step[0])), None)
+
         deadline = time.monotonic() + GUARD_S
-        while time.monotonic() < deadline:
-            os.write(self._master, keys.encode())
-            if text := self._until(wanted, time.monotonic() + PRESS_AGAIN_S):
-                return text
-        return self._fail(f"{keys!r} did not lead to {wanted!r}")
+        text = self.text
+        while not shows(text, wanted):
+            if time.monotonic() > deadline:
+                self._fail(f"{steps} did not lead to {wanted!r}")
+            current = step(text)
+            if current:
+                os.write(self._master, current[1].encode())
+            again = ESCAPE_AGAIN_S if current and current[1] == ESCAPE else PRESS_AGAIN_S
+            text = self._until(lambda now, current=current: shows(now, wanted) or step(now) != current,
+                               time.monotonic() + again) or self.text
+        return text
 
     def prompt(self, text, wanted=lambda screen: input_line(screen) == ""):
         """Types a prompt and sends it, which leads to `wanted`; by default to an empty input line.
@@ -115,9 +135,8 @@ class Terminal:
 
     def _until(self, wanted, deadline):
         """The screen's text when it shows `wanted`, None when it does not until `deadline`."""
-        shows = wanted if callable(wanted) else lambda text: wanted in " ".join(text.split())
         with self._drawn:
-            while not shows(text := self._text()):
+            while not shows(text := self._text(), wanted):
                 if self._ended:
                     self._fail(f"the CLI ended before {wanted!r}")
                 if not self._drawn.wait(deadline - time.monotonic()):
@@ -141,6 +160,10 @@ class Terminal:
                 self._stream.feed(PRIVATE.sub(b"", data))
                 self._ended = not data
                 self._drawn.notify_all()
+
+
+def shows(screen, wanted):
+    return wanted(screen) if callable(wanted) else wanted in " ".join(screen.split())
 
 
 def input_line(screen):

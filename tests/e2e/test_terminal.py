@@ -1,4 +1,5 @@
 """A user at the terminal of the real CLI, whose scripted model leads workers: dialogs, interruptions, crashes."""
+import itertools
 import json
 
 import leads
@@ -20,27 +21,22 @@ def terminal(world, lead, **environment):
                     **leads.model(world, lead), **environment)
 
 
-def has_input_line(screen):
-    """Whether no dialog is open."""
-    return input_line(screen) is not None
-
-
 def connect(user):
-    """Waits until the server is there: a prompt that comes earlier finds no tools."""
-    user.prompt("/mcp", "Built-in MCPs")
-    user.until(lambda screen: "awm" in screen and "✔" in screen)
-    user.press(ESCAPE, has_input_line)
+    """Waits until the lead has our tools: the CLI takes prompts before the server has answered."""
+    for attempt in itertools.count(1):
+        user.prompt(f"ready {attempt}")
+        if f"Yes, {attempt}." in user.until(lambda screen: f", {attempt}." in screen):
+            return
 
 
 def allow(user, shown):
     """Waits for a permission's form, which has to show `shown`, and answers it with its first choice."""
     screen = user.until("Decision: ▸ not set")
     assert "MCP server “awm” requests your input" in screen and shown in screen, screen
-    user.press(RIGHT, "❯ ◯ Allow once")
-    user.press(ENTER, "✔ Decision: Allow once")
-    # Enter goes to the next field, and from the last one to "Accept".
-    user.press(ENTER, "❯ Accept Decline")
-    user.press(ENTER, has_input_line)
+    # Enter takes the choice under the cursor, goes to the next field, and at the end accepts or, where a choice is
+    # missing, goes back to it.
+    user.walk([("❯ ◯ Allow once", ENTER), ("Decision: ▸ not set", RIGHT), ("❯ Accept", ENTER), ("", ENTER)],
+              lambda screen: input_line(screen) is not None)
 
 
 def decisions(world):
@@ -95,16 +91,9 @@ def test_a_server_that_was_killed_is_followed_by_one_that_knows_everything(world
     assert (interrupted["worker_id"], 2) == (resumed["worker_id"], resumed["turn"])
 
 
-def open_task(user):
-    """Goes from the input line to the page of the only task."""
-    user.press(DOWN, "enter to view tasks")
-    user.press(ENTER, "x to stop")
-
-
-def close_tasks(user):
-    """Goes back from the page of a task."""
-    user.press(ESCAPE, lambda screen: "Esc to close" in screen or has_input_line(screen))
-    user.press(ESCAPE, has_input_line)
+# From the input line to the page of the only task.
+TO_THE_TASK = [("enter to view tasks", ENTER), ("1 MCP task", DOWN)]
+BACK = [("x to stop", ESCAPE), ("Esc to close", ESCAPE)]
 
 
 @scene(versions=NEWEST)
@@ -141,9 +130,8 @@ def test_a_task_that_the_user_stops_loses_nothing(world):
         connect(user)
         user.prompt("begin")
         user.until("The wait is a task.")
-        open_task(user)
-        user.press("x", "No tasks currently running")
-        user.press(ESCAPE, has_input_line)
+        user.walk([("x to stop", "x"), *TO_THE_TASK], "No tasks currently running")
+        user.walk(BACK, lambda screen: input_line(screen) is not None)
         world.workers.release("gate")
         user.prompt("wait")
         user.until("They ended so: completed the late answer.")
@@ -158,9 +146,8 @@ def test_a_task_of_a_server_that_was_killed_ends_and_the_next_wait_knows_everyth
         connect(user)
         user.prompt("begin")
         user.until("The wait is a task.")
-        open_task(user)
-        user.until("1 of 2 finished")
-        close_tasks(user)
+        user.walk([("x to stop", ""), *TO_THE_TASK], "1 of 2 finished")
+        user.walk(BACK, lambda screen: input_line(screen) is not None)
         leads.kill_server(world)
         world.workers.release("gate")
         user.prompt("/mcp reconnect awm")
