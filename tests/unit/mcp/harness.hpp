@@ -237,6 +237,10 @@ struct gated_harness : echo_log, harness {
     offer.add(gate_tool());
     offer.add(echo_tool());
   }
+  gated_harness(const gated_harness&) = delete;
+  gated_harness& operator=(const gated_harness&) = delete;
+  // A session that ends settles the receipts of its tasks, which the gate keeps.
+  ~gated_harness() { talk.reset(); }
 
   tool gate_tool() {
     tool t;
