@@ -8,6 +8,7 @@ from stand_in_api import say, tool
 from world import marked
 
 PREFIX = "mcp__awm__"
+WAIT_TOOL = "WaitForMcpServers"
 
 
 class Lead:
@@ -64,6 +65,22 @@ class Lead:
         return tool(PREFIX + name, arguments)
 
 
+def patient(script):
+    """A model that has our tools before it does what `script` says.
+
+    On a busy machine 2.1.197 begins its first turn before the server has answered. It gives the model a tool to wait
+    with, which does not count as a round of the script.
+    """
+    def answer(turn):
+        waited = [results for results in turn.rounds if any(one.name == WAIT_TOOL for one in results)]
+        turn.rounds = [results for results in turn.rounds if results not in waited]
+        offered = {one["name"] for one in turn.body["tools"]}
+        if WAIT_TOOL in offered and PREFIX + "wait" not in offered and not waited:
+            return [tool(WAIT_TOOL)]
+        return script(turn)  # when waiting did not help, its calls fail and say why
+    return answer
+
+
 def options(world):
     """What gives a CLI our server and nothing else."""
     config = world.root / "mcp.json"
@@ -77,7 +94,7 @@ def options(world):
 def model(world, script):
     """The environment of a CLI whose model is `script`."""
     lead = world.api.scenario("lead")
-    lead.script = script
+    lead.script = patient(script)
     return {"ANTHROPIC_BASE_URL": lead.base_url}
 
 

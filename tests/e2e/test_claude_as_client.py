@@ -47,19 +47,11 @@ class Lead:
 
 
 def test_the_lead_runs_workers_and_reads_their_answers(world):
-    lead = world.api.scenario("lead")
-    lead.script = Lead()
-    config = world.root / "mcp.json"
-    config.write_text(json.dumps({"mcpServers": {"awm": {
-        "command": world.server_command[0], "args": world.server_command[1:],
-        # The server inherits the lead's environment: so that its workers meet their own script, they are told where.
-        "env": {"ANTHROPIC_BASE_URL": world.workers.base_url}}}}))
-
     done = subprocess.run(
-        [world.claude, "-p", "--model", "sonnet", "--output-format", "json", "--mcp-config", str(config),
-         "--strict-mcp-config", "--allowedTools", "mcp__awm"],
+        [world.claude, "-p", "--model", "sonnet", "--output-format", "json", *leads.options(world)],
         input="run three workers, then ask one of them again", cwd=world.project, capture_output=True, text=True,
-        env={**world.environment, "ANTHROPIC_BASE_URL": lead.base_url}, timeout=CLI_TIMEOUT_S)
+        env={**world.environment, **leads.model(world, Lead())}, timeout=CLI_TIMEOUT_S)
+    lead = world.api.scenario("lead")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["result"] == "They said: first answer, fourth answer, second answer, third answer"

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+import leads
 from stand_in_api import say, tool
 from stories import story
 from stream_json import Cli
@@ -104,11 +105,7 @@ class Lead:
 def lead(world):
     """The lead's scenario, and the options that give it the server."""
     scenario = world.api.scenario("lead")
-    config = world.root / "mcp.json"
-    config.write_text(json.dumps({"mcpServers": {"awm": {
-        "command": world.server_command[0], "args": world.server_command[1:],
-        "env": {"ANTHROPIC_BASE_URL": world.workers.base_url}}}}))
-    scenario.options = ["--mcp-config", str(config), "--strict-mcp-config", "--allowedTools", "mcp__awm"]
+    scenario.options = leads.options(world)
     return scenario
 
 
@@ -123,7 +120,7 @@ def decisions(world):
 
 def test_the_user_answers_while_the_lead_waits(world, lead):
     """Each question is answered after the lead's call of `wait`, which goes on over all of them."""
-    lead.script = Lead([touch("allowed"), touch("denied"), "ASK Which colour?|red|blue"])
+    lead.script = leads.patient(Lead([touch("allowed"), touch("denied"), "ASK Which colour?|red|blue"]))
     forms, unanswered, waits = [], [], False
 
     def wants_something(line):
@@ -175,12 +172,13 @@ def test_the_user_answers_while_the_lead_waits(world, lead):
 
 
 def test_where_no_user_sits_the_lead_answers(world, lead):
-    lead.script = Lead([touch("one"), touch("two")])
+    model = Lead([touch("one"), touch("two")])
+    lead.script = leads.patient(model)
     done = subprocess.run([world.claude, "-p", "--model", "sonnet", "--output-format", "json", *lead.options],
                           input="run two workers", cwd=world.project, capture_output=True, text=True,
                           env={**world.environment, "ANTHROPIC_BASE_URL": lead.base_url}, timeout=CLI_TIMEOUT_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(lead.script.finished) == 2
+    assert len(model.finished) == 2
     assert all((world.project / name).exists() for name in ("one", "two"))
     assert any(result.json()["pending_permissions"] for result in calls_of(lead, "wait"))
     assert len(calls_of(lead, "approve_permission")) == 2
