@@ -11,10 +11,10 @@ a screen of it again, and a test waits until that screen shows something:
 A thread reads all the time, since the CLI stands still when nobody does. Nothing here sleeps: each piece of output is a
 reason to look at the screen again.
 
-The CLI draws a new state before it takes keys in it: a key that comes between the two is taken by the state before, which
-often ignores it. So each key comes with what it shall lead to, and is pressed again when that does not come; on a busy
-machine it may only have come late, so choose keys of which one too many does no harm. And wait for what appears, not for
-what vanishes: in the middle of a drawing much is gone for a moment.
+The CLI draws a new state before it takes keys in it: a key that comes between the two is taken by the state before,
+which often ignores it. So each key comes with what it shall lead to, and is pressed again when that does not come; on a
+busy machine it may only have come late, so choose keys of which one too many does no harm. And wait for what appears,
+not for what vanishes: in the middle of a drawing much is gone for a moment.
 """
 import fcntl
 import json
@@ -94,7 +94,7 @@ class Terminal:
     def until(self, wanted):
         """Waits until the screen shows `wanted`, a text or a function of the screen's text. Returns the screen's text.
 
-        Line breaks and runs of spaces count as one space when a text is looked for: the CLI breaks lines where it likes.
+        When a text is looked for, line breaks and runs of spaces count as one space: the CLI breaks lines at will.
         """
         return self._until(wanted, time.monotonic() + GUARD_S) or self._fail(f"not seen: {wanted!r}")
 

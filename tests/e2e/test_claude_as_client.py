@@ -88,7 +88,7 @@ def calls_wait(line):
 
 
 def said(program, prompt):
-    """What the lead says to a prompt. A call that meets the server's death fails; the one after it finds a new server."""
+    """What the lead says to a prompt. A call that meets the server's death fails; the next one finds a new server."""
     program.prompt(prompt)
     words = program.result()["result"]
     return said(program, prompt) if words.startswith("It failed: ") and "onnection closed" in words else words
