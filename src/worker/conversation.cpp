@@ -1,7 +1,7 @@
 #include "worker/conversation.hpp"
 
-#include "worker/error_hint.hpp"
 #include "text/timestamp.hpp"
+#include "worker/error_hint.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
