@@ -29,6 +29,19 @@ def connect(user):
             return
 
 
+def has_input_line(screen):
+    """Whether no dialog is open."""
+    return input_line(screen) is not None
+
+
+def begin(user, sign=None):
+    """Has the lead start its workers; `sign` is what shows that it waits for them."""
+    connect(user)
+    user.prompt("begin")
+    if sign:
+        user.until(sign)
+
+
 def allow(user, shown):
     """Waits for a permission's form, which has to show `shown`, and answers it with its first choice."""
     screen = user.until("Decision: ▸ not set")
@@ -36,7 +49,7 @@ def allow(user, shown):
     # Enter takes the choice under the cursor, goes to the next field, and at the end accepts or, where a choice is
     # missing, goes back to it.
     user.walk([("❯ ◯ Allow once", ENTER), ("Decision: ▸ not set", RIGHT), ("❯ Accept", ENTER), ("", ENTER)],
-              lambda screen: input_line(screen) is not None)
+              has_input_line)
 
 
 def decisions(world):
@@ -48,8 +61,7 @@ def decisions(world):
 def test_a_question_of_a_worker_is_answered_in_the_dialog(world):
     lead = Lead('TOOL Bash {"command": "touch made-by-a-worker"}')
     with terminal(world, lead, **WITHOUT_TASKS) as user:
-        connect(user)
-        user.prompt("begin")
+        begin(user)
         allow(user, "touch made-by-a-worker")
         user.until("They ended so: completed tool said: (Bash completed with no output).")
     assert (world.project / "made-by-a-worker").exists()
@@ -60,9 +72,7 @@ def test_a_question_of_a_worker_is_answered_in_the_dialog(world):
 def test_a_wait_that_the_user_interrupts_loses_nothing(world):
     lead = Lead("HOLD gate\nSAY the late answer")
     with terminal(world, lead, **WITHOUT_TASKS) as user:
-        connect(user)
-        user.prompt("begin")
-        user.until("0 of 1 finished")  # the progress of a wait
+        begin(user, "0 of 1 finished")  # the progress of a wait
         user.press(ESCAPE, IDLE)
         world.workers.release("gate")
         user.prompt("wait")
@@ -75,9 +85,7 @@ def test_a_server_that_was_killed_is_followed_by_one_that_knows_everything(world
     """In a terminal neither version starts a server anew by itself: the user does."""
     lead = Lead("SAY an early answer", "HOLD gate\nSAY back again")
     with terminal(world, lead, **WITHOUT_TASKS) as user:
-        connect(user)
-        user.prompt("begin")
-        user.until("1 of 2 finished")
+        begin(user, "1 of 2 finished")
         leads.kill_server(world)
         world.workers.release("gate")
         user.until("It failed:")
@@ -100,9 +108,7 @@ BACK = [("x to stop", ESCAPE), ("Esc to close", ESCAPE)]
 def test_a_wait_becomes_a_task_whose_end_is_told(world):
     lead = Lead("HOLD gate\nSAY the late answer")
     with terminal(world, lead) as user:
-        connect(user)
-        user.prompt("begin")
-        user.until("The wait is a task.")
+        begin(user, "The wait is a task.")
         user.prompt("hello")
         user.until("You said hello.")
         world.workers.release("gate")
@@ -114,9 +120,7 @@ def test_a_wait_becomes_a_task_whose_end_is_told(world):
 def test_a_question_in_the_middle_of_a_task_is_answered_in_the_dialog(world):
     lead = Lead('TOOL Bash {"command": "touch made-by-a-worker"}')
     with terminal(world, lead) as user:
-        connect(user)
-        user.prompt("begin")
-        user.until("The wait is a task.")
+        begin(user, "The wait is a task.")
         allow(user, "touch made-by-a-worker")
         user.until("They ended so: completed tool said: (Bash completed with no output).")
     assert (world.project / "made-by-a-worker").exists()
@@ -127,11 +131,9 @@ def test_a_question_in_the_middle_of_a_task_is_answered_in_the_dialog(world):
 def test_a_task_that_the_user_stops_loses_nothing(world):
     lead = Lead("HOLD gate\nSAY the late answer")
     with terminal(world, lead) as user:
-        connect(user)
-        user.prompt("begin")
-        user.until("The wait is a task.")
+        begin(user, "The wait is a task.")
         user.walk([("x to stop", "x"), *TO_THE_TASK], "No tasks currently running")
-        user.walk(BACK, lambda screen: input_line(screen) is not None)
+        user.walk(BACK, has_input_line)
         world.workers.release("gate")
         user.prompt("wait")
         user.until("They ended so: completed the late answer.")
@@ -143,11 +145,9 @@ def test_a_task_of_a_server_that_was_killed_ends_and_the_next_wait_knows_everyth
     """The CLI asks the next server about the task that it had from the one before, for as long as it gets errors."""
     lead = Lead("SAY an early answer", "HOLD gate\nSAY back again")
     with terminal(world, lead) as user:
-        connect(user)
-        user.prompt("begin")
-        user.until("The wait is a task.")
+        begin(user, "The wait is a task.")
         user.walk([("x to stop", ""), *TO_THE_TASK], "1 of 2 finished")
-        user.walk(BACK, lambda screen: input_line(screen) is not None)
+        user.walk(BACK, has_input_line)
         leads.kill_server(world)
         world.workers.release("gate")
         user.prompt("/mcp reconnect awm")

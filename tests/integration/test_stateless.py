@@ -24,6 +24,12 @@ async def retry(server, asked: dict, answer: dict) -> dict:
     return await call(server, "wait", inputResponses={key: answer}, requestState=asked["requestState"])
 
 
+async def wait_for_one(server, gate) -> dict:
+    """The task of a wait for a worker that goes on, and says hello, when the gate is opened."""
+    await spawn(server, f"{gate}\nMOCK say hello")
+    return await call(server, "wait")
+
+
 async def get(server, task: dict) -> dict:
     return await server.request("tasks/get", {"taskId": task["taskId"]})
 
@@ -141,8 +147,7 @@ async def test_a_permission_makes_the_task_ask_and_the_update_answers_it(arena: 
 async def test_a_cancelled_task_stops_the_waiting_and_not_the_workers(arena: Arena):
     gate = arena.gate()
     async with arena.session(stateless=TASKS) as server:
-        await spawn(server, f"{gate}\nMOCK say hello")
-        task = await call(server, "wait")
+        task = await wait_for_one(server, gate)
         for _ in range(2):
             await server.request("tasks/cancel", {"taskId": task["taskId"]})
         assert (await get(server, task))["status"] == "cancelled"
@@ -155,8 +160,7 @@ async def test_a_cancelled_task_stops_the_waiting_and_not_the_workers(arena: Are
 async def test_a_listener_hears_of_its_task(arena: Arena):
     gate = arena.gate()
     async with arena.session(stateless=TASKS) as server:
-        await spawn(server, f"{gate}\nMOCK say hello")
-        task = await call(server, "wait")
+        task = await wait_for_one(server, gate)
         server.start_request("subscriptions/listen", {"notifications": {"taskIds": [task["taskId"]]}})
         heard = await server.notified("notifications/subscriptions/acknowledged")
         assert heard["notifications"] == {"taskIds": [task["taskId"]]}
@@ -169,8 +173,7 @@ async def test_a_listener_hears_of_its_task(arena: Arena):
 async def test_a_task_of_a_server_that_is_gone_has_failed_and_its_results_are_there(arena: Arena):
     gate = arena.gate()
     async with arena.session(stateless=TASKS) as server:
-        await spawn(server, f"{gate}\nMOCK say hello")
-        task = await call(server, "wait")
+        task = await wait_for_one(server, gate)
         await server.kill()
     async with arena.session(stateless=TASKS) as server:
         state = await get(server, task)
