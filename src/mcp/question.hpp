@@ -17,8 +17,6 @@ struct question {
   std::string key;
   std::string method;
   nlohmann::json params;
-
-  bool operator==(const question&) const = default;
 };
 
 /// A form for the person. `requested_schema` is a flat JSON Schema of an object with members of simple types.

@@ -98,6 +98,10 @@ rpc_error invalid_params(std::string why) {
   return {rpc_code::invalid_params, "Invalid params: " + std::move(why)};
 }
 
+rpc_error internal_error(std::string why) {
+  return {rpc_code::internal_error, "Internal error: " + std::move(why)};
+}
+
 const std::string* string_member(const json& object, const char* key) {
   const auto found = object.find(key);
   return found == object.end() ? nullptr : found->get_ptr<const std::string*>();

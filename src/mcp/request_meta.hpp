@@ -35,8 +35,11 @@ std::variant<request_meta, rpc_error> read_stateless_meta(const nlohmann::json& 
 std::variant<request_meta, rpc_error> read_legacy_meta(const nlohmann::json& params, protocol_version version,
                                                        std::shared_ptr<const client_info> who);
 
-/// An error of code `invalid_params`.
+/// @name Errors of these codes.
+/// @{
 rpc_error invalid_params(std::string why);
+rpc_error internal_error(std::string why);
+/// @}
 
 /// An object's string member, or null when it is missing or something else.
 const std::string* string_member(const nlohmann::json& object, const char* key);

@@ -80,7 +80,7 @@ std::string digest_of(std::string_view method, json params) {
 }
 
 std::string random_name() {
-  std::array<unsigned char, 16> bytes{};
+  std::array<unsigned char, random_name_size / 2> bytes{};
   randombytes_buf(bytes.data(), bytes.size());
   std::string text(2 * bytes.size() + 1, '\0');
   sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());

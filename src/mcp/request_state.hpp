@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,5 +39,6 @@ std::string digest_of(std::string_view method, nlohmann::json params);
 
 /// 128 random bits in hexadecimal digits: a name that nobody guesses.
 std::string random_name();
+inline constexpr std::size_t random_name_size = 32;
 
 }  // namespace awm::mcp

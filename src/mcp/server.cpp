@@ -76,25 +76,26 @@ json describe_prompt(const prompt& which, const dialect& to) {
   return out;
 }
 
-json describe_resource(const resource_entry& which, const dialect& to) {
-  json out = {{"uri", which.uri}, {"name", which.name}};
+/// What a resource and a template of resources have alike.
+template <class Described>
+json describe_contents(const char* key, const std::string& uri, const Described& which, const dialect& to) {
+  json out = {{key, uri}, {"name", which.name}};
   add_text(out, "description", which.description);
   add_text(out, "mimeType", which.mime_type);
   if (to.has_titles()) add_text(out, "title", which.title);
-  if (which.size) out["size"] = *which.size;
   if (!which.annotations.is_null()) out["annotations"] = which.annotations;
   add_icons(out, which.icons, to);
   return out;
 }
 
-json describe_template(const resource_template& which, const dialect& to) {
-  json out = {{"uriTemplate", which.uri_template}, {"name", which.name}};
-  add_text(out, "description", which.description);
-  add_text(out, "mimeType", which.mime_type);
-  if (to.has_titles()) add_text(out, "title", which.title);
-  if (!which.annotations.is_null()) out["annotations"] = which.annotations;
-  add_icons(out, which.icons, to);
+json describe_resource(const resource_entry& which, const dialect& to) {
+  json out = describe_contents("uri", which.uri, which, to);
+  if (which.size) out["size"] = *which.size;
   return out;
+}
+
+json describe_template(const resource_template& which, const dialect& to) {
+  return describe_contents("uriTemplate", which.uri_template, which, to);
 }
 
 bool has_completers(const prompt& which) {
@@ -110,7 +111,8 @@ std::shared_ptr<const T> find_in(const std::vector<std::shared_ptr<const T>>& al
 
 }  // namespace
 
-server::server(server_info info, offering what, std::size_t page_size) : info_(std::move(info)), page_size_(page_size) {
+server::server(server_info info, offering what, std::size_t page_size)
+    : info_(std::move(info)), identity_({{"name", info_.name}, {"version", info_.version}}), page_size_(page_size) {
   for (tool& each : what.tools) add(std::move(each));
   for (resource& each : what.resources) add(std::move(each));
   for (resource_template& each : what.templates) add(std::move(each));
@@ -232,7 +234,7 @@ json server::capabilities(const dialect& to) const {
 }
 
 json server::describe(const dialect& to) const {
-  json self = {{"name", info_.name}, {"version", info_.version}};
+  json self = identity_;
   if (to.has_titles()) add_text(self, "title", info_.title);
   if (to.has_icons()) {
     add_text(self, "description", info_.description);
@@ -306,7 +308,7 @@ json server::finish(json result, const dialect& to) const {
   if (!to.is_stateless()) return result;
   if (!result.contains("resultType")) result["resultType"] = "complete";
   json& self = result["_meta"][server_info_key];
-  if (self.is_null()) self = {{"name", info_.name}, {"version", info_.version}};
+  if (self.is_null()) self = identity_;
   return result;
 }
 

@@ -144,6 +144,7 @@ class server {
                    const dialect& to) const;
 
   server_info info_;
+  nlohmann::json identity_;  // name and version: a part of every result of the stateless era
   std::size_t page_size_;
   std::vector<std::shared_ptr<const offered_tool>> tools_;
   std::vector<std::shared_ptr<const resource>> resources_;

@@ -241,7 +241,7 @@ void session::impl::on_request(request&& what, const batch& in) {
   try {
     decided = (this->*found->second.serve)(next);
   } catch (const std::exception& error) {  // by what the server's owner completes or lists with
-    decided = rpc_error{rpc_code::internal_error, std::string("Internal error: ") + error.what()};
+    decided = internal_error(error.what());
   }
   if (decided) answer(id, std::move(*decided), how, in);
 }

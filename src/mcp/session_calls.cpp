@@ -36,10 +36,6 @@ asio::awaitable<std::vector<rpc_outcome>> abandoned() {
   co_return std::vector<rpc_outcome>{};
 }
 
-rpc_error internal_error(const std::string& why) {
-  return {rpc_code::internal_error, "Internal error: " + why};
-}
-
 }  // namespace
 
 // ---- what a handler says while it works ----
@@ -88,13 +84,19 @@ std::variant<std::shared_ptr<session::impl::call>, rpc_error> session::impl::beg
     next->answers = std::move(*known);
   }
   if (!next->params.contains("inputResponses")) return next;
-  const json& responses = next->params.at("inputResponses");
-  if (!responses.is_object()) return invalid_params("inputResponses must be an object");
-  for (const auto& [key, result] : responses.items()) {
-    if (!result.is_object()) return invalid_params("inputResponses." + key + " must be an object");
-    next->answers[key] = result;
-  }
+  if (auto wrong = check_responses(next->params)) return std::move(*wrong);
+  next->answers.update(next->params.at("inputResponses"));
   return next;
+}
+
+/// Nothing when the client's answers are there, each an object.
+std::optional<rpc_error> session::impl::check_responses(const json& params) {
+  const auto responses = params.find("inputResponses");
+  if (responses == params.end() || !responses->is_object()) return invalid_params("inputResponses must be an object");
+  for (const auto& [key, result] : responses->items()) {
+    if (!result.is_object()) return invalid_params("inputResponses." + key + " must be an object");
+  }
+  return std::nullopt;
 }
 
 void session::impl::start(const std::shared_ptr<call>& next, asio::awaitable<served> work) {
@@ -499,7 +501,7 @@ rpc_error session::impl::missing_tasks_extension() {
 }
 
 bool session::impl::is_task_name(std::string_view id) {
-  return id.starts_with(task_prefix) && id.size() == random_name().size() + std::string_view(task_prefix).size();
+  return id.starts_with(task_prefix) && id.size() == std::string_view(task_prefix).size() + random_name_size;
 }
 
 json session::impl::describe_lost_task(const std::string& id) const {

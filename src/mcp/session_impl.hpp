@@ -114,6 +114,7 @@ class session::impl final : public client, private server::observer {
   asio::awaitable<served> run_reader(call& which, resource_reader read, uri_variables variables, cache_hint cache);
   asio::awaitable<served> run_prompt(call& which, prompt_handler handler, std::map<std::string, std::string> arguments);
   static json take_arguments(incoming& asked);
+  static std::optional<rpc_error> check_responses(const json& params);
   rpc_error no_such_resource(const std::string& uri, const dialect& how) const;
 
   // Questions

@@ -265,13 +265,9 @@ session::impl::verdict session::impl::get_task(incoming& asked) {
 session::impl::verdict session::impl::update_task(incoming& asked) {
   auto found = find_task(asked);
   if (auto* const error = std::get_if<rpc_error>(&found)) return std::move(*error);
-  const json responses = asked.what.params.value("inputResponses", json());
-  if (!responses.is_object()) return invalid_params("inputResponses must be an object");
+  if (auto wrong = check_responses(asked.what.params)) return std::move(*wrong);
   const auto& task = *std::get<std::shared_ptr<call>>(found);
-  for (const auto& [key, result] : responses.items()) {
-    if (!result.is_object()) return invalid_params("inputResponses." + key + " must be an object");
-  }
-  for (const auto& [key, result] : responses.items()) board_.answer(&task, key, result);
+  for (const auto& [key, result] : asked.what.params.at("inputResponses").items()) board_.answer(&task, key, result);
   return json::object();
 }
 

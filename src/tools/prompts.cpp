@@ -27,8 +27,8 @@ std::string parallel(const arguments& given) {
          ", so that no two workers change the same file (where they must, give each options.isolation \"worktree\"). "
          "Call spawn_worker once for each part, all calls in one reply; every prompt stands on its own: paths, "
          "constraints, what to report. Then call wait once. Answer pending permissions with approve_permission and "
-         "wait "
-         "again. When all have finished: check what they report against each other, name conflicts and failures, and "
+         "wait again. When all have finished: check what they report against each other, name conflicts and failures, "
+         "and "
          "summarise for the user.";
 }
 
@@ -47,8 +47,8 @@ std::string review(const arguments& given) {
          "\n\nPoints of view: " + value_of(given, "aspects", "correctness,security,tests,readability") +
          ". Call spawn_worker once for each, all calls in one reply, with options.permission_mode \"plan\" or "
          "allowed_tools for reading only: reviewers change nothing. Ask each for findings with file, line, severity "
+         "and evidence. Then call wait once; drop duplicates, verify each remaining finding yourself against the code, "
          "and "
-         "evidence. Then call wait once; drop duplicates, verify each remaining finding yourself against the code, and "
          "report them to the user, the most severe first.";
 }
 
@@ -58,8 +58,7 @@ std::string pipeline(const arguments& given) {
          ". Call spawn_worker for every stage now, all calls one after the other: from the second on with after: "
          "[the worker_id of the stage before], so that it starts by itself when that one has completed and is told "
          "where its result is. Then call wait once. If a stage fails, the later ones fail with it: read its "
-         "error_hint, "
-         "continue it with resume_worker, and start the later stages again.";
+         "error_hint, continue it with resume_worker, and start the later stages again.";
 }
 
 mcp::completer one_of(std::vector<std::string> values) {

@@ -238,6 +238,44 @@ TEST(elicit, in_a_call_that_the_client_cancels_takes_the_form_back) {
   EXPECT_EQ(answer.at("result").at("content").at(0).at("text"), R"({"n":1})");
 }
 
+// ---- pages ----
+
+TEST(elicit_url, shows_a_page_to_a_client_that_declared_pages_and_tells_when_the_person_is_through) {
+  harness h;
+  h.open("2025-11-25", {{"elicitation", {{"url", json::object()}}}});
+  client& peer = h.talk->peer();
+  EXPECT_FALSE(peer.can_elicit());
+  std::optional<elicitation> answer;
+  asio::co_spawn(h.context, peer.elicit_url("Sign in", "https://example.org/in", "e-1"),
+                 [&answer](const std::exception_ptr&, elicitation got) { answer = std::move(got); });
+  const json asked = h.answer();
+  EXPECT_EQ(asked.at("params"), json::parse(R"({"mode":"url","message":"Sign in","url":"https://example.org/in",
+    "elicitationId":"e-1"})"));
+  h.send(result_for(asked.at("id"), {{"action", "accept"}}));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->what, action::accept);
+  EXPECT_TRUE(answer->content.is_null());
+  h.talk->page_was_opened("e-1");
+  const json told = h.answer();
+  EXPECT_EQ(told.at("method"), "notifications/elicitation/complete");
+  EXPECT_EQ(told.at("params"), json({{"elicitationId", "e-1"}}));
+}
+
+TEST(elicit_url, is_not_for_clients_of_forms_nor_for_versions_without_pages) {
+  for (const auto& [version, capabilities] : std::vector<std::pair<const char*, json>>{
+           {"2025-11-25", with_forms}, {"2025-06-18", {{"elicitation", {{"url", json::object()}}}}}}) {
+    harness h;
+    h.open(version, capabilities);
+    EXPECT_FALSE(h.talk->peer().takes(url_question("Sign in", "https://example.org/in", "e-1"))) << version;
+  }
+}
+
+TEST(elicit_url, a_request_that_needs_a_page_first_is_refused_with_it) {
+  const rpc_error error = url_elicitation_required({url_question("Sign in", "https://example.org/in", "e-1")});
+  EXPECT_EQ(error.code, -32042);
+  EXPECT_EQ(error.data.at("elicitations").at(0).at("elicitationId"), "e-1");
+}
+
 // ---- the end of the session ----
 
 TEST(elicit, the_end_of_the_session_is_the_answer_for_all_that_wait) {
