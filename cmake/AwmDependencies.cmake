@@ -7,7 +7,6 @@ function(awm_require package debian_package)
   endif()
 endfunction()
 
-awm_require(Threads libc6-dev)
 find_package(PkgConfig REQUIRED)
 awm_require(simdjson libsimdjson-dev)
 awm_require(nlohmann_json nlohmann-json3-dev)
@@ -34,25 +33,3 @@ if(NOT AWM_VALIJSON_INCLUDE)
 endif()
 add_library(awm_valijson INTERFACE)
 target_include_directories(awm_valijson SYSTEM INTERFACE ${AWM_VALIJSON_INCLUDE})
-
-# Asio has no CMake package of its own. Between 1.22.1 and 1.30.2 cancelling a co_spawn can use freed memory.
-find_path(AWM_ASIO_INCLUDE asio/version.hpp)
-if(NOT AWM_ASIO_INCLUDE)
-  message(FATAL_ERROR "Asio was not found: install libasio-dev (scripts/setup installs all that is missing).")
-endif()
-file(STRINGS ${AWM_ASIO_INCLUDE}/asio/version.hpp asio_version_line REGEX "#define ASIO_VERSION ")
-string(REGEX MATCH "[0-9]+" asio_version "${asio_version_line}")
-if(NOT asio_version EQUAL 102201 AND asio_version LESS 103002)
-  message(FATAL_ERROR "Asio ${asio_version} in ${AWM_ASIO_INCLUDE} is not supported: install libasio-dev 1.22.1 or >= 1.30.2 "
-                      "(versions between these can use freed memory when a coroutine is cancelled).")
-endif()
-add_library(awm_asio INTERFACE)
-target_include_directories(awm_asio SYSTEM INTERFACE ${AWM_ASIO_INCLUDE})
-# ASIO_DISABLE_STD_ALIGNED_ALLOC: Asio decides between aligned_alloc and operator new by a macro that libstdc++ defines, so by
-# whether a standard header came before it. Two files that differ would free each other's memory the wrong way (found by ASan).
-target_compile_definitions(awm_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC)
-target_link_libraries(awm_asio INTERFACE Threads::Threads)
-if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND asio_version EQUAL 102201)
-  # Asio 1.22.1 recognises coroutines in libstdc++ with g++ only.
-  target_compile_definitions(awm_asio INTERFACE ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE)
-endif()

@@ -1,68 +1,145 @@
-#include "coro/clock.hpp"
+#include "clock.hpp"
+
+#include <utility>
 
 namespace awm::coro {
-namespace {
 
-class system_timer final : public timer {
- public:
-  explicit system_timer(const asio::any_io_executor& executor) : state_(std::make_shared<state>(executor)) {}
-  ~system_timer() override { disarm(); }
+clock::~clock() {
+  for (const auto& each : heap_) each.armed->place_ = timer::nowhere;
+}
 
-  void arm(std::chrono::steady_clock::time_point deadline, std::function<void()> expired) override {
-    const auto armed = ++state_->generation;
-    state_->expired = std::move(expired);
-    state_->timer.expires_at(deadline);
-    state_->timer.async_wait([state = state_, armed](const std::error_code& error) {
-      // A handler that was already queued when the timer was disarmed comes without an error: the generation tells.
-      if (error || state->generation != armed) return;
-      const auto call = std::move(state->expired);
-      call();
-    });
+clock::time_point clock::earliest() const {
+  return heap_.empty() ? time_point::max() : heap_.front().deadline;
+}
+
+void clock::expire(time_point until) {
+  const auto armed_later = sequence_;
+  while (!heap_.empty() && heap_.front().deadline <= until && heap_.front().sequence < armed_later) {
+    timer& due = *heap_.front().armed;
+    remove(0);
+    const auto call = std::exchange(due.expired_, nullptr);
+    call();
   }
+}
 
-  void disarm() override {
-    ++state_->generation;
-    state_->expired = nullptr;
-    state_->timer.cancel();
+void clock::place(std::size_t at, entry moved) {
+  heap_[at] = moved;
+  moved.armed->place_ = at;
+}
+
+void clock::sift_up(std::size_t at, entry moved) {
+  while (at > 0) {
+    const std::size_t parent = (at - 1) / 2;
+    if (!moved.before(heap_[parent])) break;
+    place(at, heap_[parent]);
+    at = parent;
   }
+  place(at, moved);
+}
 
- private:
-  struct state {
-    explicit state(const asio::any_io_executor& executor) : timer(executor) {}
-    asio::steady_timer timer;
-    std::function<void()> expired;
-    std::uint64_t generation = 0;
-  };
-  std::shared_ptr<state> state_;
+void clock::sift_down(std::size_t at, entry moved) {
+  while (true) {
+    std::size_t child = 2 * at + 1;
+    if (child >= heap_.size()) break;
+    if (child + 1 < heap_.size() && heap_[child + 1].before(heap_[child])) ++child;
+    if (!heap_[child].before(moved)) break;
+    place(at, heap_[child]);
+    at = child;
+  }
+  place(at, moved);
+}
+
+void clock::insert(time_point deadline, timer& armed) {
+  heap_.emplace_back();
+  sift_up(heap_.size() - 1, {deadline, sequence_++, &armed});
+}
+
+void clock::remove(std::size_t at) {
+  heap_[at].armed->place_ = timer::nowhere;
+  const entry last = heap_.back();
+  heap_.pop_back();
+  if (at == heap_.size()) return;
+  if (at > 0 && last.before(heap_[(at - 1) / 2])) {
+    sift_up(at, last);
+  } else {
+    sift_down(at, last);
+  }
+}
+
+void timer::arm(clock::time_point deadline, std::function<void()> expired) {
+  const auto before = clock_.earliest();
+  if (is_armed()) clock_.remove(place_);
+  expired_ = std::move(expired);
+  clock_.insert(deadline, *this);
+  if (clock_.earliest() != before) clock_.earliest_changed();
+}
+
+void timer::disarm() {
+  if (!is_armed()) return;
+  const auto before = clock_.earliest();
+  clock_.remove(place_);
+  expired_ = nullptr;
+  if (clock_.earliest() != before) clock_.earliest_changed();
+}
+
+struct system_clock::alarm {
+  alarm(asio::any_io_executor loop, system_clock& clock) : executor(std::move(loop)), system(executor), owner(&clock) {}
+
+  asio::any_io_executor executor;
+  asio::steady_timer system;
+  system_clock* owner;                      // null once it has gone
+  time_point wakes_at = time_point::max();  // what `system` waits for
+  std::uint64_t wait = 0;                   // the number of its last wait: older handlers may still be queued
+  int turns_left = 0;                       // until it is no longer worth waiting for a timer; 0: nobody looks
 };
 
-}  // namespace
+system_clock::system_clock(asio::any_io_executor executor)
+    : alarm_(std::make_shared<alarm>(std::move(executor), *this)) {}
 
-std::unique_ptr<timer> system_clock::make_timer() {
-  return std::make_unique<system_timer>(executor_);
+system_clock::~system_clock() {
+  alarm_->owner = nullptr;
+  alarm_->system.cancel();
 }
 
-asio::awaitable<bool> wait_until(event& happened, clock& clock, clock::time_point deadline) {
-  if (happened.is_set()) co_return true;
-  asio::cancellation_signal give_up;
-  // The wait below listens to `give_up` only, so the coroutine's own slot is free: it passes on what comes from
-  // outside.
-  auto outside = (co_await asio::this_coro::cancellation_state).slot();
-  if (outside.is_connected()) {
-    outside.assign([&give_up](asio::cancellation_type type) { give_up.emit(type); });
+void system_clock::earliest_changed() {
+  const auto deadline = earliest();
+  // Later than before: the system's timer finds out when it fires. That is cheaper than two system calls for every
+  // deadline that is disarmed in time, which is what becomes of nearly all.
+  if (deadline < alarm_->wakes_at) return wake_at(deadline);
+  if (deadline == time_point::max() && alarm_->wakes_at != time_point::max()) look_for_timers();
+}
+
+/// No timer is left, and the event loop must not be kept running for nothing. Most often, though, the next one is armed
+/// a few turns of the loop later.
+void system_clock::look_for_timers() {
+  constexpr int turns = 4;
+  if (std::exchange(alarm_->turns_left, turns) > 0) return;
+  post_to(alarm_->executor, looking{alarm_});
+}
+
+void system_clock::looking::operator()() {
+  if (all->owner == nullptr || all->owner->armed() > 0) {
+    all->turns_left = 0;
+    return;
   }
-  const auto timer = clock.make_timer();
-  timer->arm(deadline, [&give_up] { give_up.emit(asio::cancellation_type::terminal); });
-  co_await happened.async_wait(as_value_until(give_up.slot()));
-  if (outside.is_connected()) outside.clear();
-  co_return happened.is_set();
+  if (--all->turns_left > 0) {
+    post_to(all->executor, looking{all});
+    return;
+  }
+  all->wakes_at = time_point::max();
+  all->system.cancel();
 }
 
-asio::awaitable<bool> sleep_for(clock& clock, clock::duration pause) {
-  event never(co_await asio::this_coro::executor);
-  const auto deadline = clock.now() + pause;
-  co_await wait_until(never, clock, deadline);
-  co_return clock.now() >= deadline;
+void system_clock::wake_at(time_point deadline) {
+  alarm_->wakes_at = deadline;
+  alarm_->system.expires_at(deadline);
+  alarm_->system.async_wait([alarm = alarm_, number = ++alarm_->wait](const std::error_code& error) {
+    if (error || alarm->owner == nullptr || number != alarm->wait) return;
+    alarm->wakes_at = time_point::max();
+    auto& owner = *alarm->owner;
+    owner.expire(owner.now());
+    if (alarm->owner != nullptr) owner.earliest_changed();
+  });
 }
 
 }  // namespace awm::coro

@@ -1,12 +1,14 @@
-#include "coro/process.hpp"
+#include "process.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -46,10 +48,44 @@ struct pipe_ends {
   descriptor write;
 };
 
+// Below these it would be overwritten while the child's streams are put in place.
+constexpr int first_free = 3;
+
+/// `end` itself, or a duplicate above the standard streams, which this process may have closed.
+std::error_code lift(descriptor& end) {
+  if (end.get() >= first_free) return {};
+  descriptor lifted(::fcntl(end.get(), F_DUPFD_CLOEXEC, first_free));
+  if (lifted.get() < 0) return last_error();
+  end = std::move(lifted);
+  return {};
+}
+
 std::error_code make_pipe(pipe_ends& ends) {
   std::array<int, 2> fds{};
   if (::pipe2(fds.data(), O_CLOEXEC) != 0) return last_error();
   ends = {descriptor(fds[0]), descriptor(fds[1])};
+  const auto error = lift(ends.read);
+  return error ? error : lift(ends.write);
+}
+
+/// One standard stream while the child is started.
+struct stream_plan {
+  descriptor childs;  // none: the child has it already
+  descriptor ours;
+};
+
+std::error_code prepare(stream_plan& plan, child_stream kind, int number) {
+  if (kind == child_stream::inherit) return {};
+  if (kind == child_stream::null) {
+    plan.childs = descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    return plan.childs.get() < 0 ? last_error() : lift(plan.childs);
+  }
+  pipe_ends ends;
+  const auto error = make_pipe(ends);
+  if (error) return error;
+  const bool child_reads = number == STDIN_FILENO;
+  plan.childs = std::move(child_reads ? ends.read : ends.write);
+  plan.ours = std::move(child_reads ? ends.write : ends.read);
   return {};
 }
 
@@ -70,7 +106,7 @@ struct launch {
   const char* working_directory;
   int parent_death_signal;
   pid_t parent;
-  std::array<int, 3> streams;
+  std::array<int, 3> streams;  // -1: as the parent's
   int error = 0;
 };
 
@@ -96,8 +132,10 @@ __attribute__((no_sanitize("address"))) int run_child(void* argument) {
     // The parent may have died before the line above: then the signal never comes.
     if (::getppid() != plan.parent) ::_exit(127);
   }
-  for (int fd = 0; fd < 3; ++fd) {
-    if (::dup2(plan.streams[static_cast<std::size_t>(fd)], fd) < 0) give_up(plan);
+  for (int fd = 0; fd < first_free; ++fd) {
+    const int stream = plan.streams[static_cast<std::size_t>(fd)];
+    if (stream >= 0 && ::dup2(stream, fd) < 0) give_up(plan);
+    if (stream < 0) ::fcntl(fd, F_SETFD, 0);  // inherited, unless it is closed
   }
   // Ours are close-on-exec; what this process itself was started with need not be. (Linux 5.11; older ones go without.)
   ::syscall(SYS_close_range, 3U, ~0U, close_range_cloexec);
@@ -126,30 +164,141 @@ pid_t clone_child(launch& plan, int& pid_descriptor) {
   return pid;
 }
 
-void take(descriptor& end, asio::posix::stream_descriptor& into, std::error_code& error) {
+std::error_code take(descriptor& end, asio::posix::stream_descriptor& into) {
+  std::error_code error;
+  if (end.get() < 0) return error;
   into.assign(end.get(), error);
-  if (error) return;
+  if (error) return error;
   end.release();
   into.non_blocking(true, error);
+  return error;
 }
 
-/// A descriptor below 3 would be overwritten while the child's streams are put in place.
-bool collides(const pipe_ends& ends) {
-  return ends.read.get() < 3 || ends.write.get() < 3;
+int reap(int pid_descriptor, siginfo_t& info, int options) {
+  return ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pid_descriptor), &info, WEXITED | options);
 }
 
 }  // namespace
 
+namespace detail {
+
+bool child_state::settle() {
+  if (is_settled) return true;
+  siginfo_t info{};
+  const bool is_lost = reap(exit.native_handle(), info, WNOHANG | WNOWAIT) != 0;
+  if (!is_lost && info.si_pid == 0) return false;
+  // While the child is a zombie its number, and so its group's, belongs to nobody else.
+  if (!is_lost) signal_group(SIGKILL);
+  is_settled = true;
+  if (is_lost || reap(exit.native_handle(), info, 0) != 0) {
+    error = last_error();
+  } else {
+    error = {};
+    status = exit_status{info.si_code == CLD_EXITED ? info.si_status : -info.si_status};
+  }
+  std::error_code ignored;
+  exit.close(ignored);
+  return true;
+}
+
+void child_state::signal_group(int number) const {
+  if (!is_settled) ::kill(-pid, number);
+}
+
+void child_state::look_again() {
+  if (is_settled) return;
+  ++looks;
+  std::error_code ignored;
+  exit.cancel(ignored);
+}
+
+void child_state::close_pipes() {
+  std::error_code ignored;
+  input.close(ignored);
+  output.close(ignored);
+  errors.close(ignored);
+}
+
+void child_state::shut() {
+  close_pipes();
+  if (is_settled) return;
+  signal_group(SIGKILL);
+  // Asio has made the descriptor non-blocking if anybody waited for it, and then waitid does not block either.
+  pollfd has_ended{exit.native_handle(), POLLIN, 0};
+  while (::poll(&has_ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  siginfo_t info{};
+  reap(exit.native_handle(), info, WNOHANG);
+  is_settled = true;
+  error = asio::error::operation_aborted;
+  std::error_code ignored;
+  exit.close(ignored);
+}
+
+void ladder::climb() {
+  if (child_->settle()) return;
+  if (next_ == rung::interrupt) {
+    next_ = rung::terminate;
+    if (plan_.after_interrupt) return send(SIGINT, *plan_.after_interrupt);
+  }
+  if (next_ == rung::terminate) {
+    next_ = rung::kill;
+    if (plan_.after_terminate) return send(SIGTERM, *plan_.after_terminate);
+  }
+  jump();
+}
+
+void ladder::jump() {
+  timer_.disarm();
+  if (child_->settle()) return;
+  last_signal_ = SIGKILL;
+  if (plan_.whole_tree) {
+    remember_tree();
+    const std::array<pid_t, 1> root{child_->pid};
+    kill_trees(root);
+  }
+  child_->signal_group(SIGKILL);
+}
+
+void ladder::send(int signal, clock::duration patience) {
+  last_signal_ = signal;
+  if (plan_.whole_tree) remember_tree();
+  child_->signal_group(signal);
+  for (const auto& one : tree_) {
+    if (::getpgid(one.pid) != child_->pid) coro::signal(one, signal);
+  }
+  timer_.arm(clock_.now() + patience, [this] { climb(); });
+}
+
+void ladder::remember_tree() {
+  // What was seen before may have lost its parent since, and so its place in the tree.
+  std::vector<pid_t> roots{child_->pid};
+  std::erase_if(tree_, [](const auto& one) { return !is_alive(one); });
+  for (const auto& one : tree_) roots.push_back(one.pid);
+  for (const auto& one : descendants_of(roots)) {
+    if (std::find(tree_.begin(), tree_.end(), one) == tree_.end()) tree_.push_back(one);
+  }
+}
+
+void ladder::sweep() {
+  timer_.disarm();
+  std::vector<pid_t> left;
+  for (const auto& one : tree_) {
+    if (is_alive(one)) left.push_back(one.pid);
+  }
+  if (!left.empty()) kill_trees(left);
+}
+
+}  // namespace detail
+
 process process::start(const asio::any_io_executor& executor, const process_options& options, std::error_code& error) {
   process started(executor);
-  std::array<pipe_ends, 3> pipes;
-  for (auto& ends : pipes) {
-    error = make_pipe(ends);
+  auto& child = *started.state_;
+  const std::array kinds{options.standard_input, options.standard_output, options.standard_error};
+  std::array<stream_plan, 3> streams;
+  for (std::size_t number = 0; number < streams.size(); ++number) {
+    error = prepare(streams[number], kinds[number], static_cast<int>(number));
     if (error) return started;
-    if (collides(ends)) {
-      error = std::make_error_code(std::errc::bad_file_descriptor);
-      return started;
-    }
   }
   const auto arguments = pointers(options.arguments);
   const auto environment = pointers(options.environment);
@@ -159,75 +308,43 @@ process process::start(const asio::any_io_executor& executor, const process_opti
               options.working_directory.empty() ? nullptr : options.working_directory.c_str(),
               options.parent_death_signal,
               ::getpid(),
-              {pipes[0].read.get(), pipes[1].write.get(), pipes[2].write.get()}};
+              {streams[0].childs.get(), streams[1].childs.get(), streams[2].childs.get()}};
   int pid_descriptor = -1;
   const pid_t pid = clone_child(plan, pid_descriptor);
   if (pid < 0) {
     error = last_error();
     return started;
   }
-  started.pid_ = pid;
-  started.reaped_ = false;
-  started.exit_.assign(pid_descriptor, error);
+  child.exit.assign(pid_descriptor, error);
   if (error) {
     ::close(pid_descriptor);
-    started.signal_group(SIGKILL);
+    ::kill(-pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    started.reaped_ = true;
     return started;
   }
-  if (plan.error != 0) {
-    error = {plan.error, std::generic_category()};
-    return started;  // its destructor reaps what is left
+  child.pid = pid;
+  child.is_settled = false;
+  if (plan.error != 0) error = {plan.error, std::generic_category()};
+  if (!error) error = take(streams[0].ours, child.input);
+  if (!error) error = take(streams[1].ours, child.output);
+  if (!error) error = take(streams[2].ours, child.errors);
+  if (error) {
+    child.shut();
+    child.error = std::make_error_code(std::errc::no_child_process);
   }
-  take(pipes[0].write, started.input_, error);
-  if (!error) take(pipes[1].read, started.output_, error);
-  if (!error) take(pipes[2].read, started.error_, error);
   return started;
 }
 
-process::~process() {
-  if (reaped_ || !exit_.is_open()) return;  // not started, reaped, or moved from
-  signal_group(SIGKILL);
-  siginfo_t info{};
-  while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(exit_.native_handle()), &info, WEXITED) != 0 &&
-         errno == EINTR) {
-  }
-}
-
-void process::signal_group(int signal) {
-  if (!reaped_) ::kill(-pid_, signal);
-}
-
-void process::look_again() {
-  if (!exit_.is_open()) return;
-  looks_again_ = true;
-  std::error_code ignored;
-  exit_.cancel(ignored);
-}
-
-bool process::has_ended() {
-  siginfo_t info{};
-  const auto descriptor = static_cast<id_t>(exit_.native_handle());
-  const int result = ::waitid(static_cast<idtype_t>(P_PIDFD), descriptor, &info, WEXITED | WNOHANG | WNOWAIT);
-  return result != 0 || info.si_pid != 0;
-}
-
 asio::awaitable<std::pair<std::error_code, exit_status>> process::wait() {
-  while (!has_ended()) {
-    const auto [error] = co_await exit_.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
-    const bool was_asked = std::exchange(looks_again_, false);
-    if (error && !was_asked) co_return std::pair{error, exit_status{}};
-  }
-  signal_group(SIGKILL);  // while the child is a zombie its number, and so its group's, belongs to nobody else
-  siginfo_t info{};
-  if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(exit_.native_handle()), &info, WEXITED) != 0) {
-    co_return std::pair{last_error(), exit_status{}};
-  }
-  reaped_ = true;
-  exit_.close();
-  const exit_status status{info.si_code == CLD_EXITED ? info.si_status : -info.si_status};
-  co_return std::pair{std::error_code{}, status};
+  const auto child = state_;
+  if (child->settle()) co_return std::pair{child->error, child->status};
+  const auto [error, status] = co_await detail::async_wait(child, as_value);
+  co_return std::pair{error, status};
+}
+
+asio::awaitable<std::pair<std::error_code, stop_result>> process::stop(clock& clock, kill_ladder plan) {
+  const auto [error, result] = co_await async_stop(clock, plan, as_value);
+  co_return std::pair{error, result};
 }
 
 }  // namespace awm::coro

@@ -1,9 +1,10 @@
-#include "coro/process_tree.hpp"
+#include "process_tree.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -147,6 +148,19 @@ std::optional<process_facts> facts_of(pid_t pid) {
 bool is_alive(const process_identity& process) {
   const auto facts = facts_of(process.pid);
   return facts && facts->start_time == process.start_time && facts->state != 'Z' && facts->state != 'X';
+}
+
+std::error_code signal(const process_identity& process, int signal) {
+  const int descriptor = static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0U));
+  if (descriptor < 0) return {errno, std::generic_category()};
+  // The descriptor holds on to one process; now look which one that is.
+  std::error_code error = std::make_error_code(std::errc::no_such_process);
+  if (is_alive(process)) {
+    const auto result = ::syscall(SYS_pidfd_send_signal, descriptor, signal, nullptr, 0U);
+    error = result == 0 ? std::error_code{} : std::error_code{errno, std::generic_category()};
+  }
+  ::close(descriptor);
+  return error;
 }
 
 std::vector<process_identity> descendants_of(std::span<const pid_t> roots) {

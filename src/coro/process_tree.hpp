@@ -47,6 +47,10 @@ struct process_identity {
 /// True while that very process is there and has not ended.
 bool is_alive(const process_identity& process);
 
+/// Sends `signal` to that very process, never to another that was given its number (pidfd_send_signal(2)). Errors:
+/// `no_such_process`, and what pidfd_open(2) and pidfd_send_signal(2) report.
+std::error_code signal(const process_identity& process, int signal);
+
 /// All descendants of the processes, without themselves. One pass over all processes of the machine, however many roots
 /// there are: with hundreds of them that is cheaper than to ask for the children of every thread of each.
 std::vector<process_identity> descendants_of(std::span<const pid_t> roots);

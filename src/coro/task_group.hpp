@@ -1,9 +1,12 @@
 #pragma once
 
-#include "coro/event.hpp"
+#include "event.hpp"
+#include "spawn.hpp"
 
-#include <cassert>
+#include <cstddef>
+#include <deque>
 #include <exception>
+#include <limits>
 #include <list>
 
 namespace awm::coro {
@@ -11,61 +14,63 @@ namespace awm::coro {
 /// A nursery: coroutines that are started here end before the group does.
 ///
 /// `co_spawn` with `detached` loses track of what it started: nobody knows when it ended, nobody can cancel it, and its
-/// exception kills the program far from its cause. A group keeps all three.
+/// exception is lost. A group keeps all three, for as many tasks as come, from wherever: members may spawn further
+/// ones.
 ///
-/// The first exception of a member cancels the others; `join()` rethrows it. Destroying a group that still has members
-/// is a programming error and asserted.
+/// The first exception of a member cancels the others; `join()` rethrows it. An `operation_aborted` after `cancel()` is
+/// no error. With a limit, tasks beyond it wait for a place, in the order in which they came.
+///
+/// Destroying a group that still has members ends the program (`std::terminate`), as it does for a joinable
+/// `std::thread`; that the event loop is destroyed under it is no such case.
+/// Cancellation: of `join()`, see there.
+/// Cost: a `co_spawn` and one allocation a member.
 class task_group {
  public:
-  explicit task_group(asio::any_io_executor executor) : executor_(executor), empty_(executor) { empty_.set(); }
+  static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+
+  /// Members run on `executor`, `at_once` of them at the same time.
+  explicit task_group(asio::any_io_executor executor, std::size_t at_once = unlimited);
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
-  ~task_group() { assert(members_.empty() && "a task group must be joined before it is destroyed"); }
+  ~task_group();
 
-  /// Starts `task`; it runs from the event loop, not inside this call.
-  void spawn(asio::awaitable<void> task) {
-    empty_.reset();
-    const auto member = members_.emplace(members_.end());
-    asio::co_spawn(executor_, std::move(task),
-                   asio::bind_cancellation_slot(member->slot(), [this, member](std::exception_ptr error) {
-                     members_.erase(member);
-                     if (error && !first_error_) {
-                       first_error_ = error;
-                       cancel();
-                     }
-                     if (members_.empty()) empty_.set();
-                   }));
-  }
+  /// Starts `task`, or lets it wait for a place. Within the event loop it runs at once, up to where it first waits. A
+  /// group that was cancelled drops it, until `join()` has returned.
+  void spawn(asio::awaitable<void> task);
 
-  /// Sends `terminal` to every member. They end when they notice; `join()` tells when they have.
-  void cancel() {
-    // A member that ends at once erases itself, so the next one is looked up before.
-    for (auto member = members_.begin(); member != members_.end();) {
-      (member++)->emit(asio::cancellation_type::terminal);
-    }
-  }
+  /// Sends `terminal` to every member, and drops the tasks that wait for a place. Members end when they notice;
+  /// `join()` tells when they have.
+  void cancel();
 
-  std::size_t size() const { return members_.size(); }
+  /// The members, those included that wait for a place.
+  std::size_t size() const { return members_.size() + waiting_.size(); }
 
-  /// Set while the group has no member.
+  /// Set while the group has no member: what `join_until` waits for.
   event& empty() { return empty_; }
 
-  /// Completes when the last member has ended; rethrows the first exception that a member ended with.
-  /// Cancelling a join cancels the members and still waits for them.
-  asio::awaitable<void> join() {
-    while (!members_.empty()) {
-      const auto [error] = co_await empty_.async_wait(as_value);
-      if (error) {
-        co_await asio::this_coro::reset_cancellation_state();
-        cancel();
-      }
-    }
-    if (first_error_) std::rethrow_exception(std::exchange(first_error_, nullptr));
-  }
+  /// Completes when the last member has ended; rethrows the first exception that a member ended with. The group can be
+  /// used again then.
+  /// Cancelling a join cancels the members and still waits for them; it throws what a member threw, and no
+  /// `operation_aborted` of its own.
+  asio::awaitable<void> join();
 
  private:
+  struct joined_task {
+    asio::cancellation_signal signal;
+    outcome<void> ended;
+  };
+  using members = std::list<joined_task>;
+
+  void start_next();
+  void start(asio::awaitable<void> task);
+  void ended(members::iterator member);
+
   asio::any_io_executor executor_;
-  std::list<asio::cancellation_signal> members_;
+  std::size_t at_once_;
+  members members_;
+  std::deque<asio::awaitable<void>> waiting_;
+  bool starting_ = false;
+  bool cancelled_ = false;
   event empty_;
   std::exception_ptr first_error_;
 };

@@ -1,6 +1,7 @@
 #include "coro/event.hpp"
 
 #include "support/run.hpp"
+#include "world.hpp"
 
 #include <gtest/gtest.h>
 
@@ -113,6 +114,104 @@ TEST(event, works_with_a_callback_and_with_a_slot_that_is_emitted_after_completi
   cancel.emit(asio::cancellation_type::terminal);
   context.run();
   EXPECT_EQ(calls, 1);
+}
+
+struct waiters {
+  explicit waiters(test::world& here) : happened(here.executor()), turnstile(here.executor()) {}
+  event happened;
+  auto_reset_event turnstile;
+  int passed = 0;
+};
+
+asio::awaitable<void> pass(auto_reset_event& turnstile, int& passed) {
+  const auto error = co_await turnstile.wait();
+  if (!error) ++passed;
+}
+
+TEST(auto_reset_event, each_set_lets_one_pass_and_one_is_kept_for_who_comes_later) {
+  test::world here;
+  waiters all(here);
+  all.turnstile.set();
+  all.turnstile.set();
+  for (int i = 0; i < 3; ++i) here.start(pass(all.turnstile, all.passed));
+  here.run();
+  EXPECT_EQ(all.passed, 1) << "setting it twice is setting it once";
+  all.turnstile.set();
+  all.turnstile.set();
+  here.run();
+  EXPECT_EQ(all.passed, 3);
+  EXPECT_FALSE(all.turnstile.is_set());
+}
+
+TEST(auto_reset_event, no_wake_up_is_lost_whoever_is_cancelled_when) {
+  const auto set_up = [](test::world& here, waiters& all) {
+    for (int i = 0; i < 3; ++i) here.start(pass(all.turnstile, all.passed));
+    all.turnstile.set();
+  };
+  const auto check = [](test::world& here, waiters& all, std::size_t) {
+    for (int i = 0; i < 3; ++i) all.turnstile.set();
+    here.run();
+    here.expect_all_ended();
+    EXPECT_GE(all.passed, 2);
+    if (all.passed < 3) {
+      EXPECT_TRUE(all.turnstile.is_set()) << "what the cancelled one did not take is there for the next";
+    }
+  };
+  EXPECT_GT(test::cancel_at_every_step<waiters>(set_up, check), 9U);
+}
+
+asio::awaitable<void> wait_for_both(event& happened, int& passed) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  const auto first = co_await happened.wait();
+  const auto second = co_await happened.wait();
+  if (!first && !second) ++passed;
+}
+
+TEST(event, a_coroutine_that_was_cancelled_before_does_not_wait_for_ever) {
+  const auto set_up = [](test::world& here, waiters& all) { here.start(wait_for_both(all.happened, all.passed)); };
+  const auto check = [](test::world& here, waiters& all, std::size_t) {
+    EXPECT_EQ(here.has_ended(0), all.passed == 0 && here.has_ended(0));
+    all.happened.set();
+    here.run();
+    here.expect_all_ended();
+  };
+  test::cancel_at_every_step<waiters>(set_up, check);
+  test::world here;
+  waiters all(here);
+  const auto victim = here.start(wait_for_both(all.happened, all.passed));
+  EXPECT_TRUE(here.step());
+  here.cancel(victim);
+  here.run();
+  here.expect_all_ended();
+}
+
+TEST(event, destroying_the_loop_destroys_who_waits_for_an_event_of_its_own_frame) {
+  const auto token = std::make_shared<int>();
+  {
+    asio::io_context context(ASIO_CONCURRENCY_HINT_UNSAFE);
+    const auto wait = [](std::shared_ptr<int> kept) -> asio::awaitable<void> {
+      event never(co_await asio::this_coro::executor);
+      const auto error = co_await never.wait();
+      EXPECT_TRUE(error && kept) << "not reached";
+    };
+    asio::co_spawn(context, wait(token), asio::detached);
+    context.poll();
+    EXPECT_EQ(token.use_count(), 2);
+  }
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+TEST(watch, sets_its_event_with_the_other_and_leaves_with_its_owner) {
+  test::world here;
+  event watched(here.executor());
+  event woken(here.executor());
+  { const watch left(watched, woken); }
+  watched.pulse();
+  EXPECT_FALSE(woken.is_set());
+  const watch stays(watched, woken);
+  watched.set();
+  EXPECT_TRUE(woken.is_set());
+  EXPECT_TRUE(stays.has_seen());
 }
 
 }  // namespace
