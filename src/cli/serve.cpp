@@ -2,6 +2,8 @@
 
 #include "cli/version.hpp"
 #include "coro/clock.hpp"
+#include "coro/join_until.hpp"
+#include "coro/signal_listener.hpp"
 #include "coro/task_group.hpp"
 #include "manager/manager.hpp"
 #include "mcp/session.hpp"
@@ -13,7 +15,6 @@
 #include "worker/ledger.hpp"
 #include "worker/uuid.hpp"
 
-#include <asio/signal_set.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -139,8 +140,8 @@ class service {
         manager_(context_.get_executor(), settings_, launcher_, clock_, files_),
         server_(may_have_workers(settings, own_environment()) ? tools::make_server(manager_, version)
                                                               : tools::make_empty_server(version)),
-        signals_(context_, SIGINT, SIGTERM),
-        last_resort_(clock_.make_timer()) {}
+        signals_(context_.get_executor(), {SIGINT, SIGTERM}),
+        last_resort_(clock_) {}
 
   int run() {
     auto stream = std::make_unique<mcp::stdio_transport>(context_.get_executor());
@@ -171,12 +172,12 @@ class service {
     const auto outcome = co_await session.run(std::move(ending));
     spdlog::info("the session ended: {}{}", mcp::to_string(outcome.reason),
                  outcome.error ? " (" + outcome.error.message() + ")" : "");
-    last_resort_->disarm();
+    last_resort_.disarm();
     beside.cancel();
     co_await beside.join();
     const auto deadline = clock_.now() + patience_with_workers;
-    const bool all_gone = co_await coro::wait_until(manager_.children_gone(), clock_, deadline);
-    if (all_gone) co_return;
+    const auto end = co_await coro::join_until(manager_.children_gone(), clock_, deadline);
+    if (end == coro::join_end::joined) co_return;
     spdlog::info("{} workers are still ending; a watch stays behind for them", launcher_.running().size());
     is_out_of_time_ = true;
     context_.stop();
@@ -190,13 +191,13 @@ class service {
 
   /// The workers are told at once; a client that does not read what is left must not hold up the end.
   void end_in_time(mcp::session& session) {
-    signals_.cancel();
+    stop_listening_.emit(asio::cancellation_type::terminal);
     manager_.stop();
-    last_resort_->arm(clock_.now() + patience_with_client, [&session] { session.abort(); });
+    last_resort_.arm(clock_.now() + patience_with_client, [&session] { session.abort(); });
   }
 
   asio::awaitable<void> listen_for_signals(mcp::session& session) {
-    const auto [error, number] = co_await signals_.async_wait(coro::as_value);
+    const auto [error, number] = co_await signals_.async_next(coro::as_value_until(stop_listening_.slot()));
     if (error) co_return;
     spdlog::info("received signal {}", number);
     session.shutdown();
@@ -210,8 +211,9 @@ class service {
   worker::local_launcher launcher_;
   manager::manager manager_;
   mcp::server server_;
-  asio::signal_set signals_;
-  std::unique_ptr<coro::timer> last_resort_;
+  coro::signal_listener signals_;  // to the end: the client sends one signal after the other
+  asio::cancellation_signal stop_listening_;
+  coro::timer last_resort_;
   bool is_out_of_time_ = false;
 };
 

@@ -1,5 +1,7 @@
 #include "manager/broker.hpp"
 
+#include "coro/when_any.hpp"
+
 #include <asio/bind_cancellation_slot.hpp>
 
 #include <algorithm>
@@ -18,11 +20,11 @@ std::optional<respondent> respondent_of(std::string_view name) {
 
 broker::broker(asio::any_io_executor executor, permission_rules rules, permission_log& log, coro::clock& clock,
                hooks told)
-    : executor_(executor),
-      rules_(std::move(rules)),
+    : rules_(std::move(rules)),
       log_(log),
       clock_(clock),
       hooks_(std::move(told)),
+      stop_asking_(executor),
       consultation_(std::move(executor)) {}
 
 void broker::ask(pending_permission question, worker_policy& policy) {
@@ -62,7 +64,7 @@ bool broker::answer_by_rules(entries::iterator which) {
 void broker::settle(entries::iterator which, const permission_answer& answer, decided_by by, std::string rule) {
   const auto question = std::move(which->question);
   pending_.erase(which);
-  if (question.request_id == being_asked_) stop_asking_.emit(asio::cancellation_type::terminal);
+  if (question.request_id == being_asked_) stop_asking_.set();
   note(question, answer, by, std::move(rule));
   hooks_.answered(question, answer);
   hooks_.changed();
@@ -90,7 +92,7 @@ void broker::withdraw(std::string_view worker_id, std::string_view child_request
     return pending.question.worker_id == worker_id && pending.question.question.request_id == child_request_id;
   });
   if (gone == pending_.end()) return;
-  if (gone->question.request_id == being_asked_) stop_asking_.emit(asio::cancellation_type::terminal);
+  if (gone->question.request_id == being_asked_) stop_asking_.set();
   note(gone->question, {}, decided_by::withdrawn, {});
   pending_.erase(gone);
   hooks_.changed();
@@ -169,10 +171,12 @@ asio::awaitable<void> broker::consult_human() {
     const auto request_id = next->question.request_id;
     being_asked_ = request_id;
     auto asking = human_->ask(next->question);
-    auto token = asio::bind_cancellation_slot(stop_asking_.slot(), coro::as_value);
-    const auto [failure, answer] = co_await asio::co_spawn(executor_, std::move(asking), token);
+    stop_asking_.reset();
+    auto withdrawn = stop_asking_.wait();
+    auto first = co_await coro::when_any(coro::first_done, std::move(asking), std::move(withdrawn));
+    auto& [answer, stopped] = first.outcomes;
     being_asked_.clear();
-    if (find(request_id) != nullptr) take(failure ? human_answer{} : answer, request_id);
+    if (find(request_id) != nullptr) take(answer ? answer.value() : human_answer{}, request_id);
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
   }
@@ -204,7 +208,7 @@ void broker::give_to_model() {
 void broker::stop() {
   human_ = nullptr;
   consultation_.cancel();
-  stop_asking_.emit(asio::cancellation_type::terminal);
+  stop_asking_.set();
 }
 
 }  // namespace awm::manager

@@ -143,7 +143,6 @@ class broker {
   void take(const human_answer& answer, const std::string& request_id);
   void give_to_model();
 
-  asio::any_io_executor executor_;
   permission_rules rules_;
   permission_rules remembered_;  // by answers for all
   permission_log& log_;
@@ -154,7 +153,7 @@ class broker {
   bool human_has_answered_ = false;
   bool is_consulting_ = false;
   std::string being_asked_;
-  asio::cancellation_signal stop_asking_;
+  coro::event stop_asking_;
   coro::task_group consultation_;
 };
 

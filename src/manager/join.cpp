@@ -1,5 +1,7 @@
 #include "manager/join.hpp"
 
+#include "coro/join_until.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -69,7 +71,7 @@ asio::awaitable<join::loan> join::wait(wait_request request, progress report) {
       break;
     }
     report(undelivered(request.workers), hooks_.outstanding(request.workers));
-    co_await coro::wait_until(changed_, clock_, std::min(deadline, clock_.now() + progress_interval));
+    co_await coro::join_until(changed_, clock_, std::min(deadline, clock_.now() + progress_interval));
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) throw std::system_error(asio::error::operation_aborted);
   }

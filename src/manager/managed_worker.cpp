@@ -7,7 +7,7 @@ namespace awm::manager {
 managed_worker::managed_worker(fleet& owner, coro::clock& clock, std::string worker_id, std::string text)
     : id(std::move(worker_id)),
       description(std::move(text)),
-      warmth(clock.make_timer()),
+      warmth(clock),
       changed_at(clock.utc_now()),
       fleet_(owner),
       clock_(clock) {}

@@ -86,7 +86,7 @@ class managed_worker final : public worker::conversation_observer {
   /// A turn of it is being accepted.
   bool is_being_resumed = false;
   /// Until when the child stays; armed while it is warm.
-  std::unique_ptr<coro::timer> warmth;
+  coro::timer warmth;
 
   /// What the running turn was planned from.
   std::optional<planned_turn> current;

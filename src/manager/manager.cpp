@@ -482,7 +482,7 @@ void manager::free_slot(managed_worker& worker) {
 void manager::keep_warm(managed_worker& worker) {
   free_slot(worker);
   warm_.push_front(&worker);
-  worker.warmth->arm(clock_.now() + config_.keep_warm, [this, &worker] {
+  worker.warmth.arm(clock_.now() + config_.keep_warm, [this, &worker] {
     end_warmth(worker);
     worker.conversation->let_go();
   });
@@ -494,7 +494,7 @@ void manager::keep_warm(managed_worker& worker) {
 }
 
 void manager::end_warmth(managed_worker& worker) {
-  worker.warmth->disarm();
+  worker.warmth.disarm();
   warm_.remove(&worker);
 }
 

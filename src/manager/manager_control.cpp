@@ -1,5 +1,6 @@
 // How somebody reaches into what workers do: answers, messages, the end.
 
+#include "coro/join_until.hpp"
 #include "manager/manager.hpp"
 #include "worker/uuid.hpp"
 
@@ -151,7 +152,7 @@ asio::awaitable<answer<message_receipt>> manager::send(std::string worker_id, st
   }
   const auto deadline = clock_.now() + patience_with_message;
   while (!worker.fates.contains(message_id) && clock_.now() < deadline) {
-    co_await coro::wait_until(news_, clock_, deadline);
+    co_await coro::join_until(news_, clock_, deadline);
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
   }

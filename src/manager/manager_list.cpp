@@ -1,5 +1,6 @@
 // What a manager knows of its workers, and of those that an earlier one left.
 
+#include "coro/join_until.hpp"
 #include "manager/manager.hpp"
 #include "text/timestamp.hpp"
 #include "text/words.hpp"
@@ -213,7 +214,7 @@ asio::awaitable<answer<worker_output>> manager::output(std::string worker_id, co
   auto& worker = *workers_.at(worker_id);
   const auto deadline = clock_.now() + patience;
   while (worker.is_outstanding() && !runs_elsewhere(worker) && clock_.now() < deadline) {
-    co_await coro::wait_until(news_, clock_, deadline);
+    co_await coro::join_until(news_, clock_, deadline);
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
   }

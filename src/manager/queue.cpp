@@ -6,7 +6,7 @@
 namespace awm::manager {
 
 queue::queue(coro::clock& clock, std::size_t slots, std::size_t starts)
-    : clock_(clock), free_slots_(slots), free_starts_(starts), hold_(clock.make_timer()) {}
+    : clock_(clock), free_slots_(slots), free_starts_(starts), hold_(clock) {}
 
 void queue::push(std::string id, std::function<void()> start) {
   waiting_.push_back({std::move(id), std::move(start)});
@@ -37,7 +37,7 @@ void queue::release() {
 void queue::hold_until(coro::clock::time_point moment) {
   if (moment <= held_until_) return;
   held_until_ = moment;
-  hold_->arm(moment, [this] { start_next(); });
+  hold_.arm(moment, [this] { start_next(); });
 }
 
 std::optional<coro::clock::time_point> queue::held_until() const {
@@ -56,7 +56,7 @@ void queue::reopen() {
 
 void queue::clear() {
   waiting_.clear();
-  hold_->disarm();
+  hold_.disarm();
 }
 
 bool queue::may_start() const {

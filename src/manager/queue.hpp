@@ -67,7 +67,7 @@ class queue {
   std::size_t free_starts_;
   std::deque<entry> waiting_;
   coro::clock::time_point held_until_{};
-  std::unique_ptr<coro::timer> hold_;
+  coro::timer hold_;
   std::string halted_;
 };
 

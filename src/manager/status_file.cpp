@@ -18,15 +18,15 @@ status_file::status_file(worker::files& files, coro::clock& clock, std::filesyst
       path_(std::move(path)),
       describe_(std::move(describe)),
       written_(std::move(written)),
-      soon_(clock.make_timer()) {}
+      soon_(clock) {}
 
 void status_file::changed() {
   if (is_closed_ || std::exchange(is_stale_, true)) return;
-  soon_->arm(std::max(clock_.now(), written_at_ + pause), [this] { flush(); });
+  soon_.arm(std::max(clock_.now(), written_at_ + pause), [this] { flush(); });
 }
 
 void status_file::flush() {
-  soon_->disarm();
+  soon_.disarm();
   if (!std::exchange(is_stale_, false)) return;
   written_at_ = clock_.now();
   write();

@@ -39,7 +39,7 @@ class status_file {
   std::filesystem::path path_;
   std::function<nlohmann::json()> describe_;
   std::function<void()> written_;
-  std::unique_ptr<coro::timer> soon_;
+  coro::timer soon_;
   bool is_stale_ = false;
   bool is_closed_ = false;
   coro::clock::time_point written_at_{};

@@ -1,8 +1,7 @@
+#include "coro/spawn.hpp"
 #include "mcp/session_impl.hpp"
 #include "text/words.hpp"
 
-#include <asio/bind_cancellation_slot.hpp>
-#include <asio/co_spawn.hpp>
 #include <asio/error.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/this_coro.hpp>
@@ -112,7 +111,7 @@ void session::impl::spawn(asio::awaitable<void> task, const std::shared_ptr<asio
   // The signal must outlive whatever the task waits for, also when an io_context is torn down after us: the task owns
   // it. Torn down, the handler is not called, which is right: `this` may be gone.
   auto done = [this, stop, of = std::move(of)](const std::exception_ptr& failure) { finished(failure, of); };
-  asio::co_spawn(executor_, std::move(task), asio::bind_cancellation_slot(stop->slot(), std::move(done)));
+  coro::spawn(executor_, std::move(task), stop->slot(), std::move(done));
 }
 
 void session::impl::finished(const std::exception_ptr& failure, const std::shared_ptr<call>& of) {

@@ -2,7 +2,6 @@
 #include "text/timestamp.hpp"
 #include "text/words.hpp"
 
-#include <asio/co_spawn.hpp>
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
 

@@ -24,16 +24,12 @@ std::string seconds(std::chrono::steady_clock::duration time) {
 class running_command {
  public:
   running_command(std::unique_ptr<child> started, coro::clock& clock, std::string program, command_limits limits)
-      : child_(std::move(started)),
-        clock_(clock),
-        program_(std::move(program)),
-        limits_(limits),
-        timer_(clock.make_timer()) {}
+      : child_(std::move(started)), clock_(clock), program_(std::move(program)), limits_(limits), timer_(clock) {}
 
   asio::awaitable<command_result> finish() {
     child_->close_input();
-    timer_->arm(clock_.now() + limits_.time,
-                [this] { end(program_ + " did not answer within " + seconds(limits_.time) + " and was ended"); });
+    timer_.arm(clock_.now() + limits_.time,
+               [this] { end(program_ + " did not answer within " + seconds(limits_.time) + " and was ended"); });
     while (!child_->exit()) {
       co_await something_new();
       const auto state = co_await asio::this_coro::cancellation_state;
@@ -42,7 +38,7 @@ class running_command {
       if (is_over && limits_.grace == limits_.grace.zero()) co_return std::move(result_);
       collect(buffers_in_a_row);
     }
-    timer_->disarm();
+    timer_.disarm();
     collect(buffers_after_exit);
     result_.error_tail = child_->error_tail();
     result_.code = child_->exit()->code;
@@ -76,14 +72,14 @@ class running_command {
     result_.failure = std::move(why);
     if (limits_.grace == limits_.grace.zero()) return child_->signal(SIGKILL);
     child_->signal(SIGTERM);
-    timer_->arm(clock_.now() + limits_.grace, [this] { child_->signal(SIGKILL); });
+    timer_.arm(clock_.now() + limits_.grace, [this] { child_->signal(SIGKILL); });
   }
 
   std::unique_ptr<child> child_;
   coro::clock& clock_;
   std::string program_;
   command_limits limits_;
-  std::unique_ptr<coro::timer> timer_;
+  coro::timer timer_;
   bool is_closed_ = false;
   command_result result_;
 };

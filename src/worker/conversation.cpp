@@ -153,8 +153,8 @@ conversation::conversation(child_plan plan, launcher& launcher, coro::clock& clo
       clock_(clock),
       reading_(reading),
       observer_(observer),
-      ladder_(clock.make_timer()),
-      limit_(clock.make_timer()) {}
+      ladder_(clock),
+      limit_(clock) {}
 
 conversation::~conversation() = default;
 
@@ -188,13 +188,13 @@ asio::awaitable<void> conversation::run_to_end() {
   const bool started = start_child();
   if (!started) co_return;
   child_->send(initialize_request(initialize_id, plan_.initialize));
-  ladder_->arm(clock_.now() + patience_at_start, [this] {
+  ladder_.arm(clock_.now() + patience_at_start, [this] {
     fail("The worker's process did not answer within 180 s of its start and was ended. Is the machine overloaded?");
     end_child();
   });
   co_await read_to_end();
-  ladder_->disarm();
-  limit_->disarm();
+  ladder_.disarm();
+  limit_.disarm();
   if (turn_) turn_->outcome.returncode = child_->exit()->code;
 }
 
@@ -289,7 +289,7 @@ void conversation::handle(init_line& init) {
   record.model = init.model;
   if (phase_ == phase::background || phase_ == phase::settling) {
     phase_ = phase::working;
-    ladder_->disarm();
+    ladder_.disarm();
   }
 }
 
@@ -415,7 +415,7 @@ void conversation::finish(const result_line& result) {
   if (may_go_on) {
     // It was written and not read: the CLI begins a turn with it by itself.
     phase_ = phase::settling;
-    ladder_->arm(clock_.now() + patience_with_follow_up, [this] { after_turn(); });
+    ladder_.arm(clock_.now() + patience_with_follow_up, [this] { after_turn(); });
     return;
   }
   after_turn();
@@ -433,15 +433,15 @@ void conversation::handle(background_line& background) {
 void conversation::background_changed() {
   if (phase_ != phase::background) return;
   observer_.background_running(background_.size());
-  if (!background_.empty()) return ladder_->disarm();
+  if (!background_.empty()) return ladder_.disarm();
   // A turn about it follows, unless the task was stopped.
-  ladder_->arm(clock_.now() + patience_with_follow_up, [this] { after_turn(); });
+  ladder_.arm(clock_.now() + patience_with_follow_up, [this] { after_turn(); });
 }
 
 /// The turn's last result is there, and it is no failure.
 void conversation::after_turn() {
-  ladder_->disarm();
-  limit_->disarm();
+  ladder_.disarm();
+  limit_.disarm();
   const auto& request = turn_->request;
   if (request.is_structured && turn_->result->structured_output.empty()) {
     fail(
@@ -525,7 +525,7 @@ void conversation::handle(broken_line& broken) {
 
 void conversation::send_prompt() {
   phase_ = phase::working;
-  ladder_->disarm();
+  ladder_.disarm();
   if (turn_->request.max_budget_usd) child_->send(cost_request(cost_id));
   child_->send(user_message(turn_->request.prompt, turn_->request.prompt_id, plan_.literal_prompts));
   turn_->prompt_sent = true;
@@ -539,23 +539,23 @@ void conversation::arm_limits() {
   const auto deadline = turn_->begun + *timeout;
   const auto time_to_wrap_up = std::min<coro::clock::duration>(*timeout / wrap_up_share, longest_wrap_up);
   const auto reason = "It reached timeout_s (" + in_seconds(*timeout) + ").";
-  limit_->arm(deadline - time_to_wrap_up, [this, deadline, reason] {
+  limit_.arm(deadline - time_to_wrap_up, [this, deadline, reason] {
     wrap_up("Your time is nearly over");
-    limit_->arm(deadline, [this, reason] { cancel(reason, "timeout_s"); });
+    limit_.arm(deadline, [this, reason] { cancel(reason, "timeout_s"); });
   });
 }
 
 void conversation::wind_down(std::string cap, std::string reason, coro::clock::duration grace) {
   if (!turn_ || !turn_->end_reason.empty()) return;
   wrap_up("The money for all workers is spent");
-  limit_->arm(clock_.now() + grace, [this, cap, reason] { cancel(reason, cap); });
+  limit_.arm(clock_.now() + grace, [this, cap, reason] { cancel(reason, cap); });
 }
 
 void conversation::cancel(std::string reason, std::string cap) {
   if (!turn_ || !turn_->end_reason.empty()) return;
   turn_->end_reason = std::move(reason);
   turn_->outcome.cap = std::move(cap);
-  limit_->disarm();
+  limit_.disarm();
   if (!child_) return;
   if (phase_ == phase::starting) {
     child_->signal(SIGINT);
@@ -564,7 +564,7 @@ void conversation::cancel(std::string reason, std::string cap) {
   if (phase_ == phase::background || phase_ == phase::settling) return end_child();
   if (phase_ == phase::letting_go) return;
   child_->send(interrupt_request(interrupt_id));
-  ladder_->arm(clock_.now() + patience_with_interrupt, [this] {
+  ladder_.arm(clock_.now() + patience_with_interrupt, [this] {
     child_->close_input();
     phase_ = phase::letting_go;
     escalate(SIGINT, patience_with_end_of_input);
@@ -579,7 +579,7 @@ void conversation::let_go() {
 void conversation::end_child() {
   if (phase_ == phase::letting_go) return;
   phase_ = phase::letting_go;
-  limit_->disarm();
+  limit_.disarm();
   child_->close_input();
   const bool is_hurried = turn_ && (turn_->has_failed() || !turn_->end_reason.empty());
   if (is_hurried && !background_.empty()) {
@@ -592,7 +592,7 @@ void conversation::end_child() {
 
 /// Sends `signal` to the child after `patience`, and SIGKILL some time after that.
 void conversation::escalate(int signal, coro::clock::duration patience) {
-  ladder_->arm(clock_.now() + patience, [this, signal] {
+  ladder_.arm(clock_.now() + patience, [this, signal] {
     if (child_) child_->signal(signal);
     if (signal != SIGKILL) escalate(SIGKILL, patience_after_interrupt);
   });

@@ -247,8 +247,8 @@ class conversation {
 
   phase phase_ = phase::starting;
   std::unique_ptr<child> child_;
-  std::unique_ptr<coro::timer> ladder_;  // of the child's end
-  std::unique_ptr<coro::timer> limit_;   // of the turn
+  coro::timer ladder_;  // of the child's end
+  coro::timer limit_;   // of the turn
   coro::line_buffer lines_{longest_line};
   std::unique_ptr<running_turn> turn_;
   std::set<std::string, std::less<>> background_;

@@ -96,6 +96,8 @@ void keep_last_watch(std::span<const watched_child> children, const ledger& ledg
   // Before the fork: once this process has ended nobody knows who belonged to a child that has ended as well. Not all
   // of them need carry the mark.
   const auto descendants = coro::descendants_of(roots);
+  // A copy of this process and not a child that runs a program: it holds on to the pidfds and the ledger's lock, and
+  // the program that would do the same might be gone from disk by then. It is the last thing that the server does.
   if (::fork() == 0) watch(std::move(copied), descendants, ledger, patience);
 }
 

@@ -1,5 +1,6 @@
 #include "worker/ledger.hpp"
 
+#include "coro/join_until.hpp"
 #include "coro/process_tree.hpp"
 #include "worker/marker.hpp"
 #include "worker/uuid.hpp"
@@ -203,11 +204,9 @@ class end_watch {
 
   /// True once all have ended; false when the patience was over, or the wait cancelled, before.
   asio::awaitable<bool> wait(coro::clock& clock, std::chrono::steady_clock::duration patience) {
-    const auto cancellation = co_await asio::this_coro::cancellation_state;
-    const bool is_cancelled = cancellation.cancelled() != asio::cancellation_type::none;
-    if (state_->left == 0 || is_cancelled) co_return state_->left == 0;
-    const auto deadline = clock.now() + patience;
-    co_return co_await coro::wait_until(state_->all_ended, clock, deadline);
+    if (state_->left == 0) co_return true;
+    const auto end = co_await coro::join_until(state_->all_ended, clock, clock.now() + patience);
+    co_return end == coro::join_end::joined;
   }
 
  private:

@@ -1,4 +1,5 @@
 #include "coro/process_tree.hpp"
+#include "coro/spawn.hpp"
 #include "worker/launcher.hpp"
 #include "worker/ledger.hpp"
 #include "worker/marker.hpp"
@@ -6,7 +7,6 @@
 #include "worker/uuid.hpp"
 
 #include <asio/buffer.hpp>
-#include <asio/detached.hpp>
 #include <asio/write.hpp>
 
 #include <array>
@@ -112,9 +112,10 @@ asio::awaitable<void> await_exit(shared_child child) {
 class local_child final : public child {
  public:
   local_child(const asio::any_io_executor& executor, shared_child shared) : shared_(std::move(shared)) {
-    asio::co_spawn(executor, write_input(shared_), asio::detached);
-    asio::co_spawn(executor, read_errors(shared_), asio::detached);
-    asio::co_spawn(executor, await_exit(shared_), asio::detached);
+    // They own what they share, and end with the child, which may be after this.
+    coro::spawn_detached(executor, write_input(shared_));
+    coro::spawn_detached(executor, read_errors(shared_));
+    coro::spawn_detached(executor, await_exit(shared_));
   }
 
   ~local_child() override {

@@ -1,9 +1,9 @@
 #include "worker/offspring.hpp"
 
+#include "coro/join_until.hpp"
 #include "coro/process_tree.hpp"
+#include "coro/spawn.hpp"
 #include "worker/marker.hpp"
-
-#include <asio/detached.hpp>
 
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -66,7 +66,7 @@ void offspring::add(pid_t pid, std::uint64_t number, int descriptor, std::functi
   numbers_.insert(number);
   ++users_;
   if (std::exchange(is_watching_, true)) return;
-  asio::co_spawn(executor_, watch(shared_from_this()), asio::detached);
+  coro::spawn_detached(executor_, watch(shared_from_this()));
 }
 
 void offspring::remove(pid_t pid) {
@@ -174,7 +174,7 @@ asio::awaitable<void> offspring::end_what_is_left() {
       if (!found.is_unclear || pauses++ == most_pauses_for_execve) co_return;
       until = clock_.now() + pause_for_execve;
     }
-    co_await coro::wait_until(child_ended_, clock_, until);
+    co_await coro::join_until(child_ended_, clock_, until);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "worker/worktree.hpp"
 
+#include "coro/sleep.hpp"
 #include "text/words.hpp"
 #include "worker/command.hpp"
 #include "worker/uuid.hpp"
@@ -107,8 +108,8 @@ class git_runner {
                                          std::chrono::seconds time = question_time) {
     command_result result = co_await run(directory, words, operands, time);
     for (int tries = 1; tries < most_tries && was_in_the_way(result); ++tries) {
-      const bool rested = co_await coro::sleep_for(clock_, pause_between_tries);
-      if (!rested) break;
+      const auto cancelled = co_await coro::sleep(clock_, pause_between_tries);
+      if (cancelled) break;
       result = co_await run(directory, words, operands, time);
     }
     co_return result;
