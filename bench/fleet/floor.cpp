@@ -1,0 +1,201 @@
+// What starting, prompting, reading and reaping workers costs at least: one thread, no parser, one write for all that a
+// worker is told, and nothing kept but whether its result was seen. With a folder, what they print is also appended to
+// a file each, which is what ingesting it costs at least.
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace {
+
+constexpr std::size_t chunk = 64UL * 1024;
+// Where a line that ends a turn begins; a piece of it may lie in the chunk before.
+constexpr std::string_view end_of_turn = "{\"type\":\"result\"";
+
+[[noreturn]] void fail(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+double seconds_of(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+struct settings {
+  std::size_t workers = 100;
+  std::size_t at_once = 2;
+  std::string prompt;
+  std::string copy_to;
+  std::string gate;
+  std::string worker;
+};
+
+struct child {
+  pid_t pid = 0;
+  int input = -1;
+  int output = -1;
+  int file = -1;
+  bool spoke = false;
+  bool has_result = false;
+  std::string tail;  // the end of the last chunk, shorter than `end_of_turn`
+};
+
+class floor_loop {
+ public:
+  explicit floor_loop(const settings& wanted) : wanted_(wanted), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+    if (epoll_ < 0) fail("epoll_create1");
+    if (!wanted.gate.empty()) gate_ = open(wanted.gate.c_str(), O_RDWR | O_CLOEXEC);
+    children_.resize(wanted.workers);
+    told_ =
+        R"({"request":{"hooks":null,"subtype":"initialize"},"request_id":"floor","type":"control_request"})"
+        "\n"
+        R"({"message":{"content":")" +
+        wanted.prompt + R"(","role":"user"},"parent_tool_use_id":null,"session_id":"","type":"user"})" "\n";
+  }
+  ~floor_loop() { close(epoll_); }
+
+  void run() {
+    std::array<epoll_event, 64> events;
+    while (ended_ < children_.size()) {
+      while (started_ < children_.size() && started_ - ended_ < wanted_.at_once) start(children_[started_++]);
+      const int count = epoll_wait(epoll_, events.data(), events.size(), -1);
+      if (count < 0 && errno != EINTR) fail("epoll_wait");
+      for (int index = 0; index < count; ++index) take(*static_cast<child*>(events[index].data.ptr));
+    }
+  }
+
+  std::size_t bytes() const { return bytes_; }
+  std::size_t results() const { return results_; }
+
+ private:
+  void start(child& one) {
+    std::array<int, 2> in{}, out{};
+    if (pipe2(in.data(), O_CLOEXEC) != 0 || pipe2(out.data(), O_CLOEXEC) != 0) fail("pipe2");
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    const std::array<const char*, 5> words{wanted_.worker.c_str(), "-p", "--input-format", "stream-json", nullptr};
+    const int error = posix_spawn(&one.pid, wanted_.worker.c_str(), &actions, nullptr,
+                                  const_cast<char* const*>(words.data()), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    errno = error;
+    if (error != 0) fail("posix_spawn");
+    close(in[0]);
+    close(out[1]);
+    one.input = in[1];
+    one.output = out[0];
+    if (!wanted_.copy_to.empty()) {
+      const auto path = wanted_.copy_to + "/" + std::to_string(one.pid);
+      one.file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+      if (one.file < 0) fail(path.c_str());
+    }
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &one;
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, one.output, &event) != 0) fail("epoll_ctl");
+    if (write(one.input, told_.data(), told_.size()) < 0 && errno != EPIPE) fail("write");
+  }
+
+  void take(child& one) {
+    const auto size = read(one.output, buffer_.data(), buffer_.size());
+    if (size < 0) fail("read");
+    if (size == 0) return reap(one);
+    const std::string_view got(buffer_.data(), static_cast<std::size_t>(size));
+    bytes_ += got.size();
+    if (one.file >= 0 && write(one.file, got.data(), got.size()) < 0) fail("write");
+    if (!std::exchange(one.spoke, true) && ++spoken_ == children_.size() && gate_ >= 0) close(gate_);
+    if (!one.has_result) look_for_result(one, got);
+  }
+
+  void look_for_result(child& one, std::string_view got) {
+    one.tail += got.substr(0, end_of_turn.size());
+    // A result's line is short and the last: it lies in the chunk's last pieces.
+    const bool found = one.tail.find(end_of_turn) != std::string::npos || got.rfind(end_of_turn) != got.npos;
+    one.tail.assign(got.substr(got.size() - std::min(got.size(), end_of_turn.size() - 1)));
+    if (!found) return;
+    one.has_result = true;
+    ++results_;
+    close(one.input);
+    one.input = -1;
+  }
+
+  void reap(child& one) {
+    // Explicitly: a child that is just being started holds a copy of the descriptor up to its exec, and as long as there
+    // is one, closing ours leaves it registered.
+    if (epoll_ctl(epoll_, EPOLL_CTL_DEL, one.output, nullptr) != 0) fail("epoll_ctl");
+    close(one.output);
+    if (one.input >= 0) close(one.input);
+    if (one.file >= 0) close(one.file);
+    int status = 0;
+    if (waitpid(one.pid, &status, 0) < 0) fail("waitpid");
+    ++ended_;
+  }
+
+  const settings& wanted_;
+  std::vector<child> children_;
+  std::string told_;
+  std::array<char, chunk> buffer_;
+  int epoll_;
+  int gate_ = -1;
+  std::size_t started_ = 0;
+  std::size_t ended_ = 0;
+  std::size_t spoken_ = 0;
+  std::size_t results_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  settings wanted;
+  CLI::App app("The floor: workers started, prompted, read and reaped with the cheapest system calls");
+  app.add_option("--workers", wanted.workers, "How many")->capture_default_str();
+  app.add_option("--at-once", wanted.at_once, "How many run at the same time")->capture_default_str();
+  app.add_option("--prompt", wanted.prompt, "What each is told");
+  app.add_option("--copy-to", wanted.copy_to, "Where their output goes; not given: nowhere");
+  app.add_option("--gate", wanted.gate, "A FIFO that is held open until all have spoken");
+  app.add_option("worker", wanted.worker, "The program")->required();
+  CLI11_PARSE(app, count, words);
+  try {
+    std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    const auto begin = seconds_of(CLOCK_MONOTONIC);
+    const auto cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    floor_loop loop(wanted);
+    loop.run();
+    std::printf(R"({"delivered":%zu,"cpu_s":%.6f,"wall_s":%.6f,"bytes":%zu})"
+                "\n",
+                loop.results(), seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu, seconds_of(CLOCK_MONOTONIC) - begin,
+                loop.bytes());
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "fleet_floor: %s\n", error.what());
+    return 1;
+  }
+}
