@@ -154,7 +154,7 @@ def python_with_fastmcp() -> Path:
         shutil.rmtree(target, ignore_errors=True)
         for command in ([sys.executable, "-m", "venv", target],
                         [python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"]):
-            subprocess.run([str(word) for word in command], check=True, capture_output=True, timeout=300)
+            subprocess.run([str(word) for word in command], check=True, capture_output=True, timeout=900)
         (target / "complete").touch()
     return python
 
