@@ -158,7 +158,7 @@ void server::fill() {
 }
 
 json server::content_of(const answer& got) {
-  if (got.result.value("isError", false)) throw std::runtime_error("the tool answers " + got.result.dump());
+  if (got.result.value("isError", false)) throw refused(got.result.at("content").at(0).at("text").get<std::string>());
   if (got.result.contains("structuredContent")) return got.result["structuredContent"];
   return json::parse(got.result.at("content").at(0).at("text").get<std::string>());
 }

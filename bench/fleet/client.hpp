@@ -21,6 +21,11 @@ struct interrupted : std::runtime_error {
   interrupted() : std::runtime_error("interrupted") {}
 };
 
+/// A tool said no.
+struct refused : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// From here on SIGINT and SIGTERM end what waits here with `interrupted`.
 void listen_for_interrupts();
 void check_interrupts();
@@ -50,7 +55,7 @@ struct answer {
 };
 
 /// A server process and the session with it. Destroying it closes its stdin, gives it ten seconds, and kills it then.
-/// Whatever goes wrong is thrown: a server that ends, an error for an answer, an interrupt.
+/// Whatever goes wrong is thrown: a server that ends, an error for an answer (`refused` when it is a tool's), an interrupt.
 class server {
  public:
   /// Starts it and shakes hands.

@@ -100,7 +100,7 @@ class latency_probe {
 
   void result() {
     const auto got = wait_for("", [](const json& found) {
-      return stamp_in(found.at("completed").at(0).at("result_preview").get<std::string>(), "t=");
+      return stamp_in(found.at("completed").at(0).at("result_preview").get<std::string>(), " t=");
     });
     result_us.push_back(got);
   }
@@ -172,22 +172,27 @@ json run_fleet(const subject& wanted, const fleet_load& load) {
   const auto cpu = on->cpu_seconds();
   std::vector<std::string> ids;
   for (std::size_t index = 0; index < load.workers; ++index) {
-    ids.push_back(spawn(*on, prompts[index % prompts.size()] + (load.hold ? held.words() : "")));
+    try {
+      ids.push_back(spawn(*on, prompts[index % prompts.size()] + (load.hold ? held.words() : "")));
+    } catch (const refused& no) {
+      got.error = no.what();
+    }
   }
   json figures;
   if (load.hold) {
-    figures["held"] = held.await(load.workers, patience_with_arrivals_ms);
+    figures["held"] = held.await(std::min(ids.size(), wanted.at_once), patience_with_arrivals_ms);
     figures["descriptors"] = on->descriptors();
     held.open();
   }
-  got.collect(load.workers);
-  std::size_t turns = load.workers;
-  for (std::size_t time = 0; load.mix == "resumes" && time < resumes; ++time, turns += load.workers) {
+  std::size_t turns = ids.size();
+  got.collect(turns);
+  for (std::size_t time = 0; load.mix == "resumes" && time < resumes; ++time) {
     for (const auto& id : ids) on->call("resume_worker", {{"worker_id", id}, {"prompt", prompts.front()}});
-    got.collect(turns + load.workers);
+    got.collect(turns += ids.size());
   }
   const std::set<std::string> once(got.ids.begin(), got.ids.end());
   figures.update({{"workers", load.workers},
+                  {"refused", load.workers - ids.size()},
                   {"turns", turns},
                   {"delivered", got.ids.size()},
                   {"completed", got.completed},
@@ -258,11 +263,14 @@ json measure_memory(const subject& wanted, std::size_t workers, std::size_t line
 
 json measure_start(const subject& wanted, std::size_t times) {
   std::vector<double> took;
+  std::vector<double> cpu;
   for (std::size_t index = 0; index < times; ++index) {
     const scratch_folder folder(wanted.scratch);
-    took.push_back(1e-6 * static_cast<double>(start_server(wanted, folder.path())->start_time()));
+    const auto started = start_server(wanted, folder.path());
+    cpu.push_back(1e3 * started->cpu_seconds());
+    took.push_back(1e-6 * static_cast<double>(started->start_time()));
   }
-  return {{"start_ms", percentiles(std::move(took))}};
+  return {{"start_ms", percentiles(std::move(took))}, {"start_cpu_ms", percentiles(std::move(cpu))}};
 }
 
 json measure_context(const subject& wanted, std::size_t workers, std::size_t size) {

@@ -179,8 +179,7 @@ class worker {
     const auto asked = number_of(prompt, " ask=", 0);
     if (!only_result_) tell_init();
     if (!only_result_) speak(prompt);
-    arrive(word_of(prompt, " arrive="));
-    pass_gate(word_of(prompt, " gate="));
+    pass_gate(word_of(prompt, " arrive="), word_of(prompt, " gate="));
     if (asked > 0) ask(asked);
     finish(failure == "error", results);
   }
@@ -201,18 +200,16 @@ class worker {
     return open(name, flags | O_CLOEXEC);
   }
 
-  static void arrive(std::string_view path) {
-    if (path.empty()) return;
+  /// The gate is opened before anybody is told: it may lose its last writer right after.
+  static void pass_gate(std::string_view arrivals_path, std::string_view gate_path) {
+    if (gate_path.empty()) return;
     flush();
-    const int fifo = open_fifo(path, O_WRONLY);
-    if (fifo < 0 || write(fifo, "", 1) < 0) _exit(1);
-    close(fifo);
-  }
-
-  static void pass_gate(std::string_view path) {
-    if (path.empty()) return;
-    flush();
-    const int gate = open_fifo(path, O_RDONLY);
+    const int gate = open_fifo(gate_path, O_RDONLY);
+    if (!arrivals_path.empty()) {
+      const int arrivals = open_fifo(arrivals_path, O_WRONLY);
+      if (arrivals < 0 || write(arrivals, "", 1) < 0) _exit(1);
+      close(arrivals);
+    }
     char byte = 0;
     while (gate >= 0 && read(gate, &byte, 1) > 0) {
     }

@@ -75,7 +75,6 @@ gate::~gate() {
   ::close(arrivals_);
   std::error_code ignored;
   fs::remove(arrivals_path_, ignored);
-  fs::remove(gate_path_, ignored);
 }
 
 std::size_t gate::await(std::size_t count, int patience_ms) {
@@ -94,6 +93,9 @@ std::size_t gate::await(std::size_t count, int patience_ms) {
 }
 
 void gate::open() {
+  // Removed first: who comes later finds none, and goes on.
+  std::error_code ignored;
+  fs::remove(gate_path_, ignored);
   if (gate_ >= 0) ::close(std::exchange(gate_, -1));
 }
 
