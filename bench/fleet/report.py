@@ -326,7 +326,7 @@ def readme_table(result: dict) -> str:
     shown = [row for row in (*quiet_rows(figures), *ingest_rows(figures)) if row.goal]
     shown += [row for row in latency_rows(figures) if "chatty" in row.what]
     shown += [row for row in (*scale_rows(figures)[:1], *memory_rows(figures), *other_rows(figures))]
-    return markdown_table(shown)
+    return markdown_table(shown) + "\n\n![CPU of the managing process for one worker](docs/fleet/cpu.svg)"
 
 
 def write_documents(result: dict) -> None:
