@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <span>
@@ -121,7 +122,7 @@ void open_standard_streams() {
   }
 }
 
-/// A worker takes five descriptors; the usual soft limit of 1024 would end at 200 workers.
+/// The usual soft limit of 1024 would end at 200 workers.
 void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -129,12 +130,32 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// How many workers the descriptors are enough for. Those beyond it wait in the queue instead of failing.
+std::size_t workers_with_descriptors() {
+  // Three pipes, a pidfd and the transcript that is being written.
+  constexpr std::size_t for_a_worker = 5;
+  // The program's own; and while children start, both ends of their pipes.
+  constexpr std::size_t for_the_rest = 40;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return (std::max<std::size_t>(limit.rlim_cur, for_the_rest + for_a_worker) - for_the_rest) / for_a_worker;
+}
+
+manager::manager_config within_descriptors(manager::manager_config wanted) {
+  const auto most = workers_with_descriptors();
+  if (wanted.max_workers > most) {
+    spdlog::warn("the limit of open files (ulimit -n) is enough for {} workers at once; more wait in the queue", most);
+    wanted.max_workers = most;
+  }
+  return wanted;
+}
+
 /// What the server consists of, and the order in which it ends.
 class service {
  public:
   explicit service(const config& settings)
       : clock_(context_.get_executor()),
-        settings_(manager_settings(settings, files_)),
+        settings_(within_descriptors(manager_settings(settings, files_))),
         ledger_(settings_.log_dir, worker::random_uuid()),
         launcher_(context_.get_executor(), &ledger_),
         manager_(context_.get_executor(), settings_, launcher_, clock_, files_),

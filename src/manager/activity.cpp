@@ -14,7 +14,10 @@ constexpr std::size_t longest_line = 160;
 
 void activity::note(const worker::message_line& message, coro::clock::time_point now) {
   last_ = now;
-  if (message.role == "assistant" && !message.text.empty()) add_line("said: " + std::string(message.text));
+  if (message.role == "assistant" && !message.text.empty()) {
+    // More than fits, so that it is shortened, and not all of it, which would be copied and searched.
+    add_line("said: " + std::string(text::beginning(message.text, 2 * longest_line)));
+  }
   for (const auto& use : message.tool_uses) {
     auto what = use.summary.empty() ? use.name : use.name + ": " + use.summary;
     add_line(what);

@@ -46,8 +46,7 @@ bool join::has_anything(const selection& workers) const {
 }
 
 bool join::holds(const std::string& worker_id) const {
-  return lent_.contains(worker_id) || std::any_of(undelivered_.begin(), undelivered_.end(),
-                                                  [&](const auto& turn) { return turn.worker_id == worker_id; });
+  return lent_.contains(worker_id) || here_.contains(worker_id);
 }
 
 bool join::is_over(const wait_request& request) const {

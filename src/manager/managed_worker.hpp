@@ -83,6 +83,8 @@ class managed_worker final : public worker::conversation_observer {
   std::size_t slots = 0;
   /// `next` has its slot, and waits for the child before it to be gone.
   bool is_due = false;
+  /// A file with its MCP servers was written, for its child.
+  bool has_mcp_config = false;
   /// A turn of it is being accepted.
   bool is_being_resumed = false;
   /// Until when the child stays; armed while it is warm.
@@ -116,6 +118,8 @@ class managed_worker final : public worker::conversation_observer {
   std::string error;
   std::string transcript_path;
   activity doing;
+  /// What the status file says of it, but for what changes without it; empty: that has to be said anew.
+  std::string status_entry;
   /// @}
 
   written_files written{"/"};

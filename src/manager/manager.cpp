@@ -346,6 +346,7 @@ answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, c
       return refusal{request.mcp_config_path.string() + " cannot be written: " + error.message()};
     }
   }
+  worker.has_mcp_config = worker.has_mcp_config || plan.mcp_config.has_value();
   warnings = std::move(plan.warnings);
   planned_turn planned;
   planned.child = {
@@ -466,7 +467,7 @@ asio::awaitable<void> manager::run_child(managed_worker& worker) {
   if (worker.is_due && !stopping_) {
     begin_turn(worker);
   } else if (!worker.is_outstanding()) {
-    files_.remove(mcp_config_path(worker.id));
+    if (std::exchange(worker.has_mcp_config, false)) files_.remove(mcp_config_path(worker.id));
     if (worker.is_on_disk) worker.transcript.reset();
     release_if_done(worker);
   }

@@ -201,8 +201,8 @@ class manager final : private fleet {
   /// All workers of the log folder, those of earlier managers included; the one that changed last comes first.
   asio::awaitable<std::vector<worker_summary>> list();
 
-  /// Those of the selected workers that are on their way.
-  std::vector<worker_summary> at_work(const selection& which) const;
+  /// The first `most` of the selected workers that are on their way.
+  std::vector<worker_summary> at_work(const selection& which, std::size_t most) const;
 
   std::list<pending_permission> questions_for_model() const { return broker_.for_model(); }
   std::size_t questions_with_human() const { return broker_.with_human(); }
@@ -220,14 +220,16 @@ class manager final : private fleet {
 
   /// All workers that are known so far, without a look at the log folder; those of `list` once it was called.
   std::vector<worker_summary> known() const;
+  /// The ids of those, as far as they begin so.
+  std::vector<std::string> known_ids(std::string_view beginning) const;
   std::size_t known_count() const { return workers_.size(); }
 
   /// The worker's transcript as it stands on disk, of at most `most` bytes. Refused: an unknown id, a longer one, and
   /// one that cannot be read.
   answer<std::string> transcript(const std::string& worker_id, std::size_t most) const;
 
-  /// The content of the status file.
-  nlohmann::json status() const;
+  /// The content of the status file, a JSON text.
+  std::string status() const;
 
   /// Told, together with the status file and no more often, which workers changed since the last time. Null: nobody is.
   using change_hook = std::function<void(const std::set<std::string>& workers)>;
@@ -305,8 +307,9 @@ class manager final : private fleet {
   std::optional<refusal> runs_elsewhere(const managed_worker& worker) const;
   refusal belongs_elsewhere(const managed_worker& worker) const;
   worker_summary summarize(const managed_worker& worker) const;
-  void touch(const managed_worker& worker);
+  void touch(managed_worker& worker);
   void tell_changes();
+  std::string status_entry(const managed_worker& worker) const;
 
   // What earlier managers left.
   asio::awaitable<void> recover();

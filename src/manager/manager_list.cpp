@@ -31,6 +31,10 @@ std::string worker_id_of(const fs::path& path) {
   return worker::is_uuid(id) ? id : std::string();
 }
 
+std::string dumped(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::int64_t seconds_between(coro::clock::time_point from, coro::clock::time_point to) {
   return std::chrono::duration_cast<std::chrono::seconds>(to - from).count();
 }
@@ -110,6 +114,7 @@ void manager::take_in(managed_worker& worker, worker::transcript_record record) 
   }
   worker.changed_at = text::time_of(worker.ended_at.empty() ? worker.started_at : worker.ended_at);
   worker.adopt_state(state);
+  worker.status_entry.clear();
   for (const auto& path : record.files_written) {
     conflicts_.describe(worker.id, worker.description);
     conflicts_.wrote(worker.id, path);
@@ -167,9 +172,10 @@ asio::awaitable<std::vector<worker_summary>> manager::list() {
   co_return all;
 }
 
-std::vector<worker_summary> manager::at_work(const selection& which) const {
+std::vector<worker_summary> manager::at_work(const selection& which, std::size_t most) const {
   std::vector<worker_summary> found;
   for (const auto& [id, worker] : workers_) {
+    if (found.size() == most) break;
     if (worker->is_outstanding() && which.contains(id)) found.push_back(summarize(*worker));
   }
   return found;
@@ -251,7 +257,16 @@ answer<std::string> manager::transcript(const std::string& worker_id, std::size_
   return std::string(file->bytes());
 }
 
-void manager::touch(const managed_worker& worker) {
+std::vector<std::string> manager::known_ids(std::string_view beginning) const {
+  std::vector<std::string> ids;
+  for (auto one = workers_.lower_bound(beginning); one != workers_.end() && one->first.starts_with(beginning); ++one) {
+    ids.push_back(one->first);
+  }
+  return ids;
+}
+
+void manager::touch(managed_worker& worker) {
+  worker.status_entry.clear();
   changed_.insert(worker.id);
   status_.changed();
 }
@@ -261,33 +276,52 @@ void manager::tell_changes() {
   if (change_hook_) change_hook_(changed);
 }
 
-json manager::status() const {
-  auto agents = json::array();
+/// What a worker's entry in the status file says, without the brace at its end.
+std::string manager::status_entry(const managed_worker& worker) const {
+  const auto cost = worker.total_cost_usd + worker.cost_so_far_usd;
+  const bool is_interrupted = stopping_ && worker.is_outstanding() && !is_elsewhere(worker);
+  const bool works = worker.conversation && worker.conversation->serves_turn();
+  const auto activity = works ? worker.doing.current() : std::string();
+  const json entry = {{"id", worker.id},
+                      {"type", worker.agent_type.empty() ? "general-purpose" : worker.agent_type},
+                      {"description", worker.description},
+                      {"status", to_string(is_interrupted ? worker_state::interrupted : worker.state())},
+                      {"started", worker.started_at},
+                      {"ended", worker.ended_at.empty() ? json(nullptr) : json(worker.ended_at)},
+                      {"cost_usd", cost},
+                      {"turns", worker.turns},
+                      {"activity", activity.empty() ? json(nullptr) : json(activity)},
+                      {"transcript", worker.transcript_path}};
+  auto text = dumped(entry);
+  text.pop_back();
+  return text;
+}
+
+/// Most workers have not changed since the last time, and five thousand of them are told of five times a second.
+std::string manager::status() const {
+  std::string text = "{\"session_id\": " + dumped(session_id_) +
+                     ",\n \"updated\": " + dumped(text::timestamp(clock_.utc_now())) +
+                     ",\n \"cost_usd\": " + dumped(spent_usd());
+  if (config_.budget_usd) text += ",\n \"budget_usd\": " + dumped(*config_.budget_usd);
+  const auto limit = rate_limited_until();
+  if (!limit.empty()) text += ",\n \"rate_limited_until\": " + dumped(limit);
+  text += ",\n \"agents\": [";
+  const auto positions = queue_.positions();
+  bool first = true;
   for (const auto& [id, worker] : workers_) {
-    auto shown = summarize(*worker);
-    if (stopping_ && worker->is_outstanding() && !shown.is_elsewhere) shown.state = worker_state::interrupted;
-    json agent = {{"id", shown.worker_id},
-                  {"type", shown.agent_type.empty() ? "general-purpose" : shown.agent_type},
-                  {"description", shown.description},
-                  {"status", to_string(shown.state)},
-                  {"started", shown.started_at},
-                  {"ended", shown.ended_at.empty() ? json(nullptr) : json(shown.ended_at)},
-                  {"cost_usd", shown.total_cost_usd},
-                  {"turns", shown.turns},
-                  {"activity", shown.activity.empty() ? json(nullptr) : json(shown.activity)},
-                  {"pending_requests", shown.pending_requests},
-                  {"transcript", shown.transcript_path}};
-    if (shown.queue_position) agent["queue_position"] = *shown.queue_position;
-    if (!shown.held_by.empty()) agent["held_by"] = shown.held_by;
-    agents.push_back(std::move(agent));
+    if (worker->status_entry.empty() || stopping_) worker->status_entry = status_entry(*worker);
+    text += std::exchange(first, false) ? "\n  " : ",\n  ";
+    text += worker->status_entry;
+    text += ",\"pending_requests\":" + std::to_string(worker->questions);
+    const auto position = positions.find(id);
+    if (position != positions.end()) text += ",\"queue_position\":" + std::to_string(position->second);
+    const auto held_by =
+        position != positions.end() && queue_.held_until() ? "waiting for rate limit until " + limit : worker->held_by;
+    if (!held_by.empty()) text += ",\"held_by\":" + dumped(held_by);
+    text += '}';
   }
-  json all = {{"session_id", session_id_},
-              {"updated", text::timestamp(clock_.utc_now())},
-              {"cost_usd", spent_usd()},
-              {"agents", std::move(agents)}};
-  if (config_.budget_usd) all["budget_usd"] = *config_.budget_usd;
-  if (const auto until = rate_limited_until(); !until.empty()) all["rate_limited_until"] = until;
-  return all;
+  text += "]}\n";
+  return text;
 }
 
 }  // namespace awm::manager

@@ -24,6 +24,12 @@ std::optional<std::size_t> queue::position(std::string_view id) const {
   return static_cast<std::size_t>(found - waiting_.begin()) + 1;
 }
 
+std::map<std::string_view, std::size_t> queue::positions() const {
+  std::map<std::string_view, std::size_t> found;
+  for (const auto& waiting : waiting_) found.emplace(waiting.id, found.size() + 1);
+  return found;
+}
+
 void queue::started() {
   ++free_starts_;
   start_next();

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,9 @@ class queue {
 
   /// 1 for the next to start; nothing for who does not wait.
   std::optional<std::size_t> position(std::string_view id) const;
+
+  /// The same of all who wait. Valid until the queue changes.
+  std::map<std::string_view, std::size_t> positions() const;
 
   /// A start is over, well or not.
   void started();

@@ -12,7 +12,7 @@ constexpr std::chrono::milliseconds pause{200};
 }  // namespace
 
 status_file::status_file(worker::files& files, coro::clock& clock, std::filesystem::path path,
-                         std::function<nlohmann::json()> describe, std::function<void()> written)
+                         std::function<std::string()> describe, std::function<void()> written)
     : files_(files),
       clock_(clock),
       path_(std::move(path)),
@@ -39,9 +39,8 @@ void status_file::write() {
   std::error_code error;
   const auto file = files_.create(temporary, error);
   if (!file) return;
-  const auto text = describe_().dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   // A status that cannot be written is no reason to stop working; the next change tries again.
-  if (!file->append(text)) files_.rename(temporary, path_);
+  if (!file->append(describe_())) files_.rename(temporary, path_);
 }
 
 void status_file::close() {

@@ -3,11 +3,10 @@
 #include "coro/clock.hpp"
 #include "worker/files.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace awm::manager {
 
@@ -15,10 +14,10 @@ namespace awm::manager {
 /// that a reader never sees half of it.
 class status_file {
  public:
-  /// `describe` is asked for the content; `written` is called whenever it was written, or could not be. Nothing is
+  /// `describe` is asked for the text; `written` is called whenever it was written, or could not be. Nothing is
   /// written before the first change.
   status_file(
-      worker::files& files, coro::clock& clock, std::filesystem::path path, std::function<nlohmann::json()> describe,
+      worker::files& files, coro::clock& clock, std::filesystem::path path, std::function<std::string()> describe,
       std::function<void()> written = [] {});
 
   /// The content may have changed. It is written at once, or a moment later when it was just written: a hundred workers
@@ -37,7 +36,7 @@ class status_file {
   worker::files& files_;
   coro::clock& clock_;
   std::filesystem::path path_;
-  std::function<nlohmann::json()> describe_;
+  std::function<std::string()> describe_;
   std::function<void()> written_;
   coro::timer soon_;
   bool is_stale_ = false;

@@ -27,8 +27,7 @@ mcp::resource_contents plain_text(std::string uri, std::string text) {
 }
 
 asio::awaitable<mcp::resource_contents> read_status(manager::manager& manager, std::string uri) {
-  const auto text = manager.status().dump(1, ' ', false, json::error_handler_t::replace);
-  co_return std::vector{mcp::text_contents(std::move(uri), "application/json", text)};
+  co_return std::vector{mcp::text_contents(std::move(uri), "application/json", manager.status())};
 }
 
 asio::awaitable<mcp::resource_contents> read_result(manager::manager& manager, std::string uri, std::string id) {
@@ -69,11 +68,7 @@ std::vector<mcp::resource_entry> entries(const manager::manager& manager, const 
 
 mcp::completer ids_of(const manager::manager& manager) {
   return [&manager](const std::string& typed, const std::map<std::string, std::string>&) {
-    std::vector<std::string> ids;
-    for (const auto& worker : manager.known()) {
-      if (worker.worker_id.starts_with(typed)) ids.push_back(worker.worker_id);
-    }
-    return ids;
+    return manager.known_ids(typed);
   };
 }
 

@@ -249,7 +249,6 @@ void add_questions(json& answer, const std::list<manager::pending_permission>& p
 json describe_rest(const std::vector<manager::worker_summary>& workers) {
   auto rest = json::array();
   for (const auto& worker : workers) {
-    if (rest.size() == most_at_work) break;
     json entry = {{"worker_id", worker.worker_id},
                   {"description", text::shortened(worker.description, preview_size)},
                   {"state", manager::to_string(worker.state)}};
@@ -269,7 +268,7 @@ json describe(const manager::manager& manager, manager::join::loan& loan, const 
   add_questions(answer, manager.questions_for_model());
   if (const auto asked = manager.questions_with_human(); asked > 0) answer["awaiting_user"] = asked;
   if (found.timed_out) answer["timed_out"] = true;
-  if (auto rest = describe_rest(manager.at_work(workers)); !rest.empty()) answer["still_at_work"] = std::move(rest);
+  if (auto rest = describe_rest(manager.at_work(workers, most_at_work)); !rest.empty()) answer["still_at_work"] = std::move(rest);
   if (const auto why = manager.queue_stopped(); !why.empty()) answer["queue_stopped"] = why;
   if (const auto until = manager.rate_limited_until(); !until.empty()) answer["rate_limited_until"] = until;
   if (!found.delivered_elsewhere.empty()) answer["delivered_elsewhere"] = found.delivered_elsewhere;

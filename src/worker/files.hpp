@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -116,6 +117,11 @@ class system_files final : public files {
   std::error_code remove(const std::filesystem::path& path) override;
   std::unique_ptr<file_lock> try_lock(const std::filesystem::path& path, std::uint64_t key,
                                       std::error_code& error) override;
+
+  struct lock_file;
+
+ private:
+  std::map<std::filesystem::path, std::weak_ptr<lock_file>> lock_files_;
 };
 
 }  // namespace awm::worker

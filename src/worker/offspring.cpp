@@ -24,6 +24,9 @@ constexpr auto longest_sweep = 2s;
 // An execve shows no environment for a fraction of a millisecond; a program that was started without any stays so.
 constexpr auto pause_for_execve = 1ms;
 constexpr int most_pauses_for_execve = 20;
+// A look at all children takes longer the more there are, and the more there are the more often one ends. Looks take
+// this part of the time at most; the ends that come meanwhile share the next one.
+constexpr int share_of_looks = 50;
 
 int open_signals() {
   sigset_t child_ended;
@@ -86,14 +89,35 @@ asio::awaitable<void> offspring::watch(std::shared_ptr<offspring> self) {
   while (self->users_ > 0) {
     const auto [error] = co_await self->signals_.async_wait(asio::posix::stream_descriptor::wait_read, coro::as_value);
     if (error) continue;  // nobody is left, or somebody has come since
+    co_await self->pace();
     signalfd_siginfo signal;
     while (::read(self->signals_.native_handle(), &signal, sizeof signal) > 0) {
     }
-    self->tell_ended();
-    self->living_orphans();
+    self->look();
     self->child_ended_.pulse();
   }
   self->is_watching_ = false;
+}
+
+/// Waits until it is time for another look at all children.
+asio::awaitable<void> offspring::pace() {
+  const auto due = looked_at_ + look_took_ * share_of_looks;
+  const auto now = clock_.now();
+  if (now < due) co_await coro::sleep(clock_, due - now);
+}
+
+void offspring::note_look(coro::clock::time_point begin) {
+  looked_at_ = clock_.now();
+  look_took_ = looked_at_ - begin;
+}
+
+/// An owner learns from its pidfd that its child has ended; this is for the ends that a pidfd did not tell (see
+/// `coro::process::look_again`), and reaps orphans.
+void offspring::look() {
+  const auto begin = clock_.now();
+  tell_ended();
+  living_orphans();
+  note_look(begin);
 }
 
 void offspring::tell_ended() {
@@ -147,6 +171,7 @@ asio::awaitable<void> offspring::sweep() {
       continue;
     }
     co_await asio::post(executor_, asio::use_awaitable);  // those that have ended at the same time share one sweep
+    co_await pace();
     const auto covered = sweeps_wanted_;
     co_await end_what_is_left();
     sweeps_done_ = covered;
@@ -159,8 +184,10 @@ asio::awaitable<void> offspring::end_what_is_left() {
   const auto deadline = clock_.now() + longest_sweep;
   std::set<pid_t> signalled;
   for (int pauses = 0;;) {
+    const auto begin = clock_.now();
     const auto found = left_behind(signalled);
-    const bool is_over = clock_.now() >= deadline;
+    note_look(begin);
+    const bool is_over = looked_at_ >= deadline;
     auto until = deadline;
     if (!found.to_end.empty() && !is_over) {
       const auto killed = coro::kill_trees(found.to_end);

@@ -64,6 +64,9 @@ class offspring final : public std::enable_shared_from_this<offspring> {
   };
 
   static asio::awaitable<void> watch(std::shared_ptr<offspring> self);
+  asio::awaitable<void> pace();
+  void look();
+  void note_look(coro::clock::time_point begin);
   asio::awaitable<void> end_what_is_left();
   std::vector<pid_t> living_orphans();
   void tell_ended();
@@ -81,6 +84,8 @@ class offspring final : public std::enable_shared_from_this<offspring> {
   bool spares_unmarked_ = false;     // an orphan without a mark may descend from a stranger
   asio::posix::stream_descriptor signals_;
   coro::event child_ended_;
+  coro::clock::time_point looked_at_{};      // when the last look at all children was over,
+  coro::clock::duration look_took_{};        // and how long it took
   std::uint64_t sweeps_wanted_ = 0;
   std::uint64_t sweeps_done_ = 0;  // the last wanted one that is done
   bool is_sweeping_ = false;

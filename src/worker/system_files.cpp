@@ -12,6 +12,8 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <set>
 #include <utility>
 
 namespace awm::worker {
@@ -104,14 +106,14 @@ class system_output_file final : public output_file {
   descriptor file_;
 };
 
-/// One open file description for each lock: closing it is what releases it.
 class system_file_lock final : public file_lock {
  public:
-  explicit system_file_lock(int fd) : file_(fd) {}
-  int get() const { return file_.get(); }
+  system_file_lock(std::shared_ptr<system_files::lock_file> file, std::uint64_t key) : file_(std::move(file)), key_(key) {}
+  ~system_file_lock() override;
 
  private:
-  descriptor file_;
+  std::shared_ptr<system_files::lock_file> file_;
+  std::uint64_t key_;
 };
 
 /// The regular files among the entries whose name ends in `suffix`, sorted.
@@ -217,20 +219,59 @@ std::error_code system_files::remove(const fs::path& path) {
   return ::unlink(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
 }
 
+struct system_files::lock_file {
+  explicit lock_file(int fd) : descriptor(fd) {}
+  lock_file(const lock_file&) = delete;
+  lock_file& operator=(const lock_file&) = delete;
+  ~lock_file() { ::close(descriptor); }
+
+  /// `type`: F_WRLCK or F_UNLCK. Returns 0, or -1 with errno.
+  int set(std::uint64_t key, short type) const {
+    struct flock range {};
+    range.l_type = type;
+    range.l_whence = SEEK_SET;
+    range.l_start = static_cast<off_t>(key);  // locks may lie behind the end of the file: it stays empty
+    range.l_len = 1;
+    return ::fcntl(descriptor, F_OFD_SETLK, &range);
+  }
+
+  bool is_removed() const {
+    struct stat status {};
+    return ::fstat(descriptor, &status) != 0 || status.st_nlink == 0;
+  }
+
+  int descriptor;
+  std::set<std::uint64_t> held;
+};
+
+namespace {
+
+system_file_lock::~system_file_lock() {
+  file_->set(key_, F_UNLCK);
+  file_->held.erase(key_);
+}
+
+}  // namespace
+
+// All locks in a file share one descriptor. With one each, every child that is started closes them all, and closing one
+// makes the kernel look through all locks of the file: with thousands of workers a start took longer than its worker.
 std::unique_ptr<file_lock> system_files::try_lock(const fs::path& path, std::uint64_t key, std::error_code& error) {
   error = {};
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-  if (fd < 0) {
-    error = last_error();
-    return nullptr;
+  auto file = lock_files_[path].lock();
+  if (!file || file->is_removed()) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0) {
+      error = last_error();
+      return nullptr;
+    }
+    file = std::make_shared<lock_file>(fd);
+    lock_files_[path] = file;
   }
-  auto lock = std::make_unique<system_file_lock>(fd);
-  struct flock range {};
-  range.l_type = F_WRLCK;
-  range.l_whence = SEEK_SET;
-  range.l_start = static_cast<off_t>(key);  // locks may lie behind the end of the file: it stays empty
-  range.l_len = 1;
-  if (::fcntl(fd, F_OFD_SETLK, &range) == 0) return lock;
+  if (file->held.contains(key)) return nullptr;
+  if (file->set(key, F_WRLCK) == 0) {
+    file->held.insert(key);
+    return std::make_unique<system_file_lock>(std::move(file), key);
+  }
   if (errno != EAGAIN && errno != EACCES) error = last_error();
   return nullptr;
 }

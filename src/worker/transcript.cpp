@@ -19,16 +19,10 @@ constexpr std::string_view opening = "{\"messages\":[\n";
 // Messages hold no raw newline and the rest is escaped, so this occurs once: where the messages end.
 constexpr std::string_view end_of_messages = "],\n\"worker_id\":";
 
+constexpr std::size_t ordinary_write = std::size_t{8} * 1024;
+
 std::string dumped(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-json optional_text(const std::optional<std::string>& text) {
-  return text ? json(*text) : json(nullptr);
-}
-
-json nullable(const std::string& text) {
-  return text.empty() ? json(nullptr) : json(text);
 }
 
 std::optional<std::string> text_or_nothing(const json& value) {
@@ -36,24 +30,58 @@ std::optional<std::string> text_or_nothing(const json& value) {
   return value.get<std::string>();
 }
 
-nlohmann::ordered_json to_json(const transcript_record& record) {
-  return {{"worker_id", record.worker_id},
-          {"description", record.description},
-          {"agent_type", optional_text(record.agent_type)},
-          {"options", record.options},
-          {"state", record.state},
-          {"session_id", nullable(record.session_id)},
-          {"model", nullable(record.model)},
-          {"cwd", record.cwd},
-          {"result", record.result},
-          {"total_cost_usd", record.total_cost_usd},
-          {"permission_denials", record.permission_denials},
-          {"turns", record.turns},
-          {"warnings", record.warnings},
-          {"error", optional_text(record.error)},
-          {"structured_output", record.structured_output},
-          {"files_written", record.files_written},
-          {"worktree", record.worktree}};
+/// Writes the members of a JSON object, one a line, so that a person finds them with less and grep as well. What is
+/// simple is written by hand: a serializer for each costs three times as much as everything else in a turn's books.
+class member_writer {
+ public:
+  explicit member_writer(std::string& text) : text_(text) {}
+
+  void add(std::string_view key, std::string_view value) {
+    begin(key);
+    const auto is_plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
+    if (!std::all_of(value.begin(), value.end(), is_plain)) {
+      text_ += dumped(value);
+      return;
+    }
+    text_ += '"';
+    text_ += value;
+    text_ += '"';
+  }
+
+  void add(std::string_view key, const json& value) {
+    begin(key);
+    if (value.is_null()) {
+      text_ += "null";
+    } else if (value.is_structured() && value.empty()) {
+      text_ += value.is_array() ? "[]" : "{}";
+    } else {
+      text_ += dumped(value);
+    }
+  }
+
+  void add(std::string_view key, const std::vector<std::string>& value) {
+    add(key, value.empty() ? json::array() : json(value));
+  }
+
+  void add_or_null(std::string_view key, const std::optional<std::string>& value) {
+    value ? add(key, std::string_view(*value)) : add(key, json(nullptr));
+  }
+
+ private:
+  void begin(std::string_view key) {
+    if (!std::exchange(is_first_, false)) text_ += ",\n";
+    text_ += '"';
+    text_ += key;
+    text_ += "\":";
+  }
+
+  std::string& text_;
+  bool is_first_ = true;
+};
+
+std::optional<std::string> unless_empty(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  return text;
 }
 
 const json& checked(const json& value, const char* key, bool has_the_right_type) {
@@ -250,15 +278,25 @@ std::unique_ptr<transcript> transcript::load(files& files, const fs::path& direc
 }
 
 std::string transcript::rest() const {
-  // One key a line, so that a person finds them with less and grep as well.
   std::string text = "],\n";
-  bool first = true;
-  const auto record = to_json(record_);
-  for (const auto& [key, value] : record.items()) {
-    if (!first) text += ",\n";
-    first = false;
-    text += dumped(key) + ":" + value.dump(-1, ' ', false, json::error_handler_t::replace);
-  }
+  member_writer members(text);
+  members.add("worker_id", std::string_view(record_.worker_id));
+  members.add("description", std::string_view(record_.description));
+  members.add_or_null("agent_type", record_.agent_type);
+  members.add("options", record_.options);
+  members.add("state", std::string_view(record_.state));
+  members.add_or_null("session_id", unless_empty(record_.session_id));
+  members.add_or_null("model", unless_empty(record_.model));
+  members.add("cwd", std::string_view(record_.cwd));
+  members.add("result", std::string_view(record_.result));
+  members.add("total_cost_usd", json(record_.total_cost_usd));
+  members.add("permission_denials", record_.permission_denials);
+  members.add("turns", record_.turns);
+  members.add("warnings", record_.warnings);
+  members.add_or_null("error", record_.error);
+  members.add("structured_output", record_.structured_output);
+  members.add("files_written", record_.files_written);
+  members.add("worktree", record_.worktree);
   text += "}\n";
   return text;
 }
@@ -267,7 +305,9 @@ std::error_code transcript::start_version(const fs::path& path, std::unique_ptr<
   std::error_code error;
   file = files_.create(path, error);
   if (error) return error;
-  return messages_end_ == 0 ? file->append(opening) : file->append_from(path_, 0, messages_end_);
+  // A worker's first turn has nothing before it but what is known here.
+  const bool is_empty = messages_end_ <= opening.size();
+  return is_empty ? file->append(opening) : file->append_from(path_, 0, messages_end_);
 }
 
 std::error_code transcript::save() {
@@ -289,6 +329,7 @@ std::error_code transcript::begin_turn(std::string_view prompt) {
     part_.reset();
     return error;
   }
+  part_end_ = std::max<std::uint64_t>(messages_end_, opening.size());
   add_prompt(prompt);
   return flush();
 }
@@ -329,7 +370,10 @@ void transcript::add(const message_line& message) {
 std::error_code transcript::flush() {
   if (!part_ || unwritten_.empty()) return {};
   const auto error = part_->append(unwritten_);
+  part_end_ += unwritten_.size();
   unwritten_.clear();
+  // What a burst needed is given back: hundreds of workers that printed much once would keep it otherwise.
+  if (unwritten_.capacity() > ordinary_write) std::string().swap(unwritten_);
   // After a write that failed the file's end is unknown: this turn's messages are lost, what was there before is not.
   if (error) part_.reset();
   return error;
@@ -351,13 +395,10 @@ std::error_code transcript::put_in_place() {
   if (const auto error = flush()) return error;
   if (has_split_replies_) return finish_merged();
   const auto part = sibling(".part");
-  const auto written = files_.view(part);
-  if (!written) return std::make_error_code(std::errc::io_error);
-  const auto end = written->bytes().size();
   const auto file = std::exchange(part_, nullptr);
   if (const auto error = file->append(rest())) return error;
   if (const auto error = files_.rename(part, path_)) return error;
-  messages_end_ = end;
+  messages_end_ = part_end_;
   return {};
 }
 

@@ -111,6 +111,7 @@ class transcript {
   std::filesystem::path path_;
   transcript_record record_;
   std::uint64_t messages_end_ = 0;  // in the file at `path_`; 0 while there is none
+  std::uint64_t part_end_ = 0;      // of what was written to `part_`
 
   // The running turn's version.
   std::unique_ptr<output_file> part_;

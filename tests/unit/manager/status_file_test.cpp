@@ -24,7 +24,7 @@ class status : public testing::Test {
   status()
       : file_(files_, clock_, path_, [this] {
           ++descriptions_;
-          return json{{"n", value_}};
+          return json{{"n", value_}}.dump();
         }) {}
   /// What stands in the file; -1 without one.
   int written() {
