@@ -285,6 +285,7 @@ json manager::status() const {
               {"cost_usd", spent_usd()},
               {"agents", std::move(agents)}};
   if (config_.budget_usd) all["budget_usd"] = *config_.budget_usd;
+  if (config_.prewarm > 0) all["spares"] = {{"ready", spares_.ready()}, {"starting", spares_.starting()}};
   if (const auto until = rate_limited_until(); !until.empty()) all["rate_limited_until"] = until;
   return all;
 }

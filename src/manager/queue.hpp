@@ -21,6 +21,9 @@ class queue {
   /// Both at least 1.
   queue(coro::clock& clock, std::size_t slots, std::size_t starts);
 
+  /// `changed` is called when a slot or a start was taken or given back, or something may start again. Null: nobody is.
+  void tell(std::function<void()> changed) { changed_ = std::move(changed); }
+
   /// Calls `start` as soon as it may be, perhaps inside this call. Whoever was started owes one `started()` and one
   /// `release()`.
   void push(std::string id, std::function<void()> start);
@@ -30,6 +33,9 @@ class queue {
 
   /// 1 for the next to start; nothing for who does not wait.
   std::optional<std::size_t> position(std::string_view id) const;
+
+  /// Takes a start without a slot, for a child that is no worker's yet: `has_free_slot()`. It owes one `started()`.
+  void take_start() { --free_starts_; }
 
   /// A start is over, well or not.
   void started();
@@ -49,6 +55,7 @@ class queue {
 
   bool has_free_slot() const { return may_start() && waiting_.empty(); }
   std::size_t waiting() const { return waiting_.size(); }
+  std::size_t free_slots() const { return free_slots_; }
 
   /// Those that wait never start.
   void clear();
@@ -69,6 +76,7 @@ class queue {
   coro::clock::time_point held_until_{};
   std::unique_ptr<coro::timer> hold_;
   std::string halted_;
+  std::function<void()> changed_;
 };
 
 }  // namespace awm::manager
