@@ -25,7 +25,6 @@ class survey {
   void look_at(const fs::path& path) { seen_ += disk_.stamp(path) + ";"; }
 
   void look_at_configuration(const fs::path& folder) {
-    if (!disk_.is_directory(folder)) return;
     for (const auto name : in_configuration) look_at(folder / name);
     for (const auto name : folders_of_texts) {
       look_at(folder / name);

@@ -33,6 +33,13 @@ TEST(surroundings, tell_of_everything_that_a_child_reads_at_its_start) {
   EXPECT_EQ(seen.size(), changes) << "nobody reads that at the start";
 }
 
+TEST(surroundings, are_not_changed_by_the_folders_that_a_start_makes) {
+  fake_files disk;
+  const auto before = surroundings_of(launch, disk);
+  disk.directories = {"/home/me/.claude", "/home/me/.claude/projects"};
+  EXPECT_EQ(surroundings_of(launch, disk), before);
+}
+
 TEST(surroundings, follow_the_environment_and_the_link_of_a_worktree) {
   fake_files disk;
   auto elsewhere = launch;
