@@ -65,8 +65,10 @@ std::optional<std::vector<json>> changes_between(const child_plan& running, cons
     changes.push_back({{"subtype", "set_permission_mode"}, {"mode", shall_be.permission_mode}});
   }
   if (is.model != shall_be.model) {
-    // What it is told joins the settings of its command line, and it is not known how.
-    if (!running.takes_models || shall_be.model.empty() || is.has_settings) return std::nullopt;
+    // In a conversation the change would be told to the model as a command of the user. What the child is told joins
+    // the settings of its command line, and it is not known how.
+    const bool can_be_told = use == child_use::unused && running.takes_models && !is.has_settings;
+    if (!can_be_told || shall_be.model.empty()) return std::nullopt;
     // set_model asks the API first whether it knows a full name, which a start does not (2.1.329).
     changes.push_back({{"subtype", "apply_flag_settings"}, {"settings", {{"model", shall_be.model}}}});
   }

@@ -24,7 +24,7 @@ struct child_plan {
   start_expectations expectations;
   /// The CLI takes a prompt literally when told so, and says what became of it.
   bool literal_prompts = false;
-  /// The CLI can be given another model without a trace in the conversation.
+  /// Before its first prompt the CLI can be given another model without a trace in the conversation.
   bool takes_models = false;
   /// The CLI can be asked what its context holds; it prepares for that what its first request needs as well.
   bool summarizes_context = false;

@@ -77,14 +77,15 @@ TEST(child_plan, a_mode_is_set_and_none_means_that_of_the_users_settings) {
 }
 
 TEST(child_plan, a_model_is_set_where_the_cli_leaves_no_trace_of_it) {
-  const auto changes = changes_between(plan(), plan({}, "n"), child_use::used);
+  const auto changes = changes_between(plan(), plan({}, "n"), child_use::unused);
   ASSERT_TRUE(changes);
   EXPECT_EQ(*changes, (std::vector<json>{{{"subtype", "apply_flag_settings"}, {"settings", {{"model", "n"}}}}}));
   auto older = plan();
   older.takes_models = false;
-  EXPECT_TRUE(needs_another(older, plan({}, "n")));
+  EXPECT_TRUE(needs_another(older, plan({}, "n"), child_use::unused));
+  EXPECT_TRUE(needs_another(plan(), plan({}, "n"), child_use::used));
   const words settings{"--settings", "{}"};
-  EXPECT_TRUE(needs_another(plan(settings), plan(settings, "n")));
+  EXPECT_TRUE(needs_another(plan(settings), plan(settings, "n"), child_use::unused));
 }
 
 }  // namespace

@@ -102,7 +102,10 @@ TEST(spare_child, that_is_still_starting_takes_a_turn_too) {
     co_await settle();
     EXPECT_EQ(stage.last_line()["message"]["content"], "do it");
     EXPECT_EQ(stage.launcher.children.size(), 1U);
+    stage.child().print(init("of-the-spare"));
+    co_await settle();
     co_await stage.exit();
+    EXPECT_TRUE(stage.over);
   });
 }
 
