@@ -76,13 +76,12 @@ async def one_round(world, arrivals, ways, number):
         logs = world.root / f"logs {number} {is_ready}"
         flags = ("--prewarm", "1", "--keep-warm", "300") if is_ready else ("--prewarm", "0", "--keep-warm", "0")
         async with world.manager(*flags, logs=logs) as manager:
-            if is_ready:
-                await spare_processes.ready(manager, logs, 1)
+            known = await spare_processes.ready(world, manager, logs, 1) if is_ready else set()
             prompt, begin, worker = await measure(world, arrivals, manager.spawn)
             await manager.wait_for_one()
             ways["spare" if is_ready else "fresh start"].append(1000 * (arrivals.times[prompt] - begin))
             if is_ready:
-                await spare_processes.ready(manager, logs, 1)
+                await spare_processes.ready(world, manager, logs, 1, but=known)
             prompt, begin, _ = await measure(world, arrivals, lambda text: manager.resume(worker["worker_id"], text))
             await manager.wait_for_one()
             ways["warm" if is_ready else "--resume"].append(1000 * (arrivals.times[prompt] - begin))

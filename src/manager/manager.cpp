@@ -303,6 +303,8 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   auto planned = plan(worker, prompt, launch, warnings);
   if (auto* const problem = std::get_if<refusal>(&planned)) return *problem;
   auto& next = std::get<planned_turn>(planned);
+  // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
+  queue_.reopen();
   record.cwd = next.child.launch.working_directory;
   record.session_id = launch.session_id;
   record.state = queue_.has_free_slot() && !worker.conversation && worker.comes_after.empty() ? "running" : "queued";
@@ -326,8 +328,6 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   worker.turns = record.turns.size();
   if (worker.written.files().empty()) worker.written = written_files(record.cwd);
   worker.next = std::move(next);
-  // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
-  queue_.reopen();
   return accepted_turn{worker.id, false, worker.transcript_path, std::move(warnings), {}};
 }
 
@@ -394,8 +394,7 @@ worker::child_plan manager::child_of(worker::launch_plan plan, std::string label
           std::move(plan.initialize),
           std::move(plan.expectations),
           features.client_composed,
-          features.changes_model_silently,
-          features.summarizes_context};
+          features.changes_model_silently};
 }
 
 /// A worker without options.

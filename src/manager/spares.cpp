@@ -139,6 +139,7 @@ std::shared_ptr<spares::spare> spares::find(const worker::child_plan& wanted) {
   const auto surroundings = worker::surroundings_of(found->conversation->plan().launch, files_);
   if (found->surroundings == surroundings) return found;
   while (!all_.empty() && all_.front()->surroundings != surroundings) drop(*all_.front());
+  next_start_ = std::max(next_start_, clock_.now() + pause_after_use);
   return all_.empty() ? nullptr : find(wanted);
 }
 

@@ -39,9 +39,10 @@ command_line read(const std::vector<std::string>& arguments) {
   return line;
 }
 
-/// Modes that a running child can be switched to; for bypassPermissions it has to be started so.
+/// Modes that a running child can be switched to. For bypassPermissions it has to be started so, and a 2.1.197 that is
+/// switched to plan mode sends a beta header that one started in it does not.
 bool can_be_set(std::string_view mode) {
-  constexpr std::array<std::string_view, 4> modes{"default", "acceptEdits", "dontAsk", "plan"};
+  constexpr std::array<std::string_view, 3> modes{"default", "acceptEdits", "dontAsk"};
   return std::find(modes.begin(), modes.end(), mode) != modes.end();
 }
 

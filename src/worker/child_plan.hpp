@@ -26,8 +26,6 @@ struct child_plan {
   bool literal_prompts = false;
   /// Before its first prompt the CLI can be given another model without a trace in the conversation.
   bool takes_models = false;
-  /// The CLI can be asked what its context holds; it prepares for that what its first request needs as well.
-  bool summarizes_context = false;
 };
 
 /// How far a running child is.

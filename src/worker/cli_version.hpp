@@ -64,8 +64,6 @@ struct cli_features {
   bool background_task_lists = false;
   /// `apply_flag_settings` changes the model without a trace; an older CLI tells its model of a command `/model`.
   bool changes_model_silently = false;
-  /// `get_context_usage` with `detail: summary` asks the API for nothing.
-  bool summarizes_context = false;
   /// Names that `allowed_tools` may hold beside MCP tools.
   std::span<const std::string_view> tools;
   std::span<const model_alias> aliases;

@@ -14,12 +14,14 @@ def spares_of(arena: Arena) -> dict:
         return {}
 
 
-async def wait_for_spares(arena: Arena, server, ready: int) -> list[int]:
-    """Waits until so many are ready and no other process is left; returns them. Each look is a call of the server, so the
-    clock of the wait is the server's own."""
-    while spares_of(arena) != {"ready": ready, "starting": 0} or len(others(arena, server)) != ready:
+async def wait_for_spares(arena: Arena, server, ready: int, but: set[int] = frozenset()) -> set[int]:
+    """Waits until so many are ready and no other process is left; returns them, among which are none of `but`: those that
+    were used, since the status file says for a moment still that they are ready."""
+    while True:
+        found = set(others(arena, server))
+        if spares_of(arena) == {"ready": ready, "starting": 0} and len(found) == ready and not found & but:
+            return found
         await server.call("list_workers")
-    return others(arena, server)
 
 
 def others(arena: Arena, server) -> list[int]:
@@ -41,8 +43,7 @@ async def test_the_first_prompt_takes_a_process_that_was_there(arena):
         assert told["pid"] in pids
         assert told["session_id"] == entry["claude_session_id"] == transcript(entry)["session_id"]
         assert "warnings" not in entry
-        now = await wait_for_spares(arena, server, 2)
-        assert told["pid"] not in now and len(now) == 2
+        assert len(await wait_for_spares(arena, server, 2, but={told["pid"]})) == 2
 
 
 @async_test
@@ -50,6 +51,7 @@ async def test_what_a_process_can_be_told_reaches_it_and_all_else_gets_a_process
     async with arena.session("--prewarm", "1") as server:
         elsewhere = arena.root / "elsewhere"
         elsewhere.mkdir()
+        used = set()
         for options, is_served in (
             ({"model": "opus", "permission_mode": "acceptEdits", "system": "be brief"}, True),
             ({"json_schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}, True),
@@ -58,14 +60,16 @@ async def test_what_a_process_can_be_told_reaches_it_and_all_else_gets_a_process
             ({"allowed_tools": ["Read"]}, False),
             ({"max_tokens": 1000}, False),
         ):
-            (spare,) = await wait_for_spares(arena, server, 1)
+            (spare,) = await wait_for_spares(arena, server, 1, but=used)
             if "json_schema" in options:
                 await spawn(server, 'MOCK structured {"n": 1}', **options)
                 done = await server.call("wait")
                 assert done["completed"][0]["structured_output"] == {"n": 1}, done
                 assert ends_soon(spare)
+                used.add(spare)
                 continue
             told = given(await finish(server, "MOCK echo-options", **options))
+            used.add(told["pid"])
             assert (told["pid"] == spare) is is_served, options
             if is_served:
                 assert told["model"].startswith("claude-opus")
@@ -94,7 +98,7 @@ async def test_a_spare_that_dies_is_replaced_and_no_worker_notices(arena):
         assert ends_soon(spare)
         told = given(await finish(server, "MOCK echo-options"))
         assert told["pid"] != spare
-        assert len(await wait_for_spares(arena, server, 1)) == 1
+        assert len(await wait_for_spares(arena, server, 1, but={spare, told["pid"]})) == 1
 
 
 @async_test

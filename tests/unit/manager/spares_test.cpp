@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using test::settle;
 using testing::run;
+using testing::session;
 using testing::stage;
 using ids = std::vector<std::string>;
 
@@ -62,7 +63,11 @@ TEST(spares, serve_the_first_prompt_and_are_replaced_a_little_later) {
     stage.clock.advance(1ms);
     co_await settle();
     EXPECT_EQ(stage.launcher.children.size(), 2U);
-    stage.child(0).print({{"type", "system"}, {"subtype", "init"}, {"session_id", spare_session}, {"model", "m"}});
+    stage.child(0).print({{"type", "system"},
+                          {"subtype", "init"},
+                          {"session_id", spare_session},
+                          {"model", "m"},
+                          {"permissionMode", "acceptEdits"}});
     stage.child(0).print_result("done");
     stage.child(0).exit_with(0);
     co_await settle();
@@ -229,7 +234,7 @@ TEST(spares, the_child_of_one_stays_warm_like_any_other) {
     const auto id = co_await stage.spawn();
     stage.child(0).answer_requests();
     co_await settle();
-    stage.child(0).print({{"type", "system"}, {"subtype", "init"}, {"session_id", "s"}, {"model", "m"}});
+    stage.child(0).print({{"type", "system"}, {"subtype", "init"}, {"session_id", session}, {"model", "m"}});
     stage.child(0).print_result("first");
     co_await settle();
     EXPECT_TRUE((co_await stage.summary(id)).is_warm);

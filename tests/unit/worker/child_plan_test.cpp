@@ -52,8 +52,9 @@ TEST(child_plan, whatever_a_child_cannot_be_told_makes_another_necessary) {
   other_directory.launch.working_directory = "/";
   auto other_program = one;
   other_program.launch.program = "/bin/other";
-  for (const auto& other : {other_environment, other_directory, other_program, plan({"--agent", "x"}),
-                            plan({"--an-option-of-tomorrow"}), plan({"--permission-mode", "bypassPermissions"})}) {
+  for (const auto& other :
+       {other_environment, other_directory, other_program, plan({"--agent", "x"}), plan({"--an-option-of-tomorrow"}),
+        plan({"--permission-mode", "bypassPermissions"}), plan({"--permission-mode", "plan"})}) {
     EXPECT_TRUE(needs_another(one, other, child_use::used));
     EXPECT_TRUE(needs_another(one, other, child_use::unused));
     EXPECT_TRUE(needs_another(other, one, child_use::unused));

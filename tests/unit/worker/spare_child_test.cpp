@@ -67,13 +67,13 @@ TEST(spare_child, becomes_what_the_turn_wants_before_it_gets_the_prompt) {
     stage.child().answer_requests();
     co_await settle();
     recorder taker;
-    const auto wanted = wanted_by(stage, {"--permission-mode", "plan"}, "n");
+    const auto wanted = wanted_by(stage, {"--permission-mode", "dontAsk"}, "n");
     EXPECT_TRUE(stage.running->can_take(wanted));
     stage.running->take(wanted, stage.request, *stage.transcript, taker);
     EXPECT_EQ(stage.on_disk()["session_id"], "of-the-spare");
     EXPECT_EQ(stage.child().lines().size(), 4U);
     EXPECT_EQ(on_line(stage.child(), 1)["systemPrompt"], (json{"be brief"}));
-    EXPECT_EQ(on_line(stage.child(), 2)["mode"], "plan");
+    EXPECT_EQ(on_line(stage.child(), 2)["mode"], "dontAsk");
     EXPECT_EQ(on_line(stage.child(), 3)["settings"]["model"], "n");
     stage.child().answer_requests();
     co_await settle();
