@@ -242,6 +242,16 @@ config read_config(int argc, char** argv, int& exit_code) {
           ->check(CLI::Range(0, 10000))
           ->capture_default_str()
           ->type_name("N");
+  auto* const prewarm =
+      app.add_option(
+             "--prewarm", result.prewarm,
+             "How many processes, up to 1000, are kept started for workers to come: the first prompt of one that "
+             "runs in the server's directory and needs no environment or flags of its own saves the start. Not "
+             "with --budget-usd")
+          ->envname("AWM_PREWARM")
+          ->check(CLI::Range(0, 1000))
+          ->capture_default_str()
+          ->type_name("N");
   auto* const retries = app.add_option("--rate-limit-retries", result.rate_limit_retries,
                                        "How often a turn that failed because of the API's rate limit or overload is "
                                        "taken up again")
@@ -305,6 +315,7 @@ config read_config(int argc, char** argv, int& exit_code) {
       {"max_depth", max_depth, into(result.max_depth, 1, 10), "a number from 1 to 10"},
       {"keep_warm", keep_warm, into(result.keep_warm_s, 0, 86400), "seconds, 0 to 86400"},
       {"max_warm", max_warm, into(result.max_warm, 0, 10000), "a number from 0 to 10000"},
+      {"prewarm", prewarm, into(result.prewarm, 0, 1000), "a number from 0 to 1000"},
       {"rate_limit_retries", retries, into(result.rate_limit_retries, 0, 1000), "a number from 0 to 1000"},
       {"rate_limit_pause", pause, into(result.rate_limit_pause_s, 1, 3600), "seconds, 1 to 3600"},
       {"log_level", log_level,

@@ -22,6 +22,8 @@ struct config {
   /// How long the child of a completed turn stays, in seconds, and how many stay at most.
   int keep_warm_s = 300;
   std::size_t max_warm = 4;
+  /// How many children are kept started for workers to come.
+  std::size_t prewarm = 0;
   /// How often a turn that failed for a rate limit or an overload is taken up again, and how many seconds nothing
   /// starts after a refusal that does not say.
   int rate_limit_retries = 5;

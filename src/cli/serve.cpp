@@ -99,6 +99,8 @@ manager::manager_config manager_settings(const config& settings, const worker::f
   if (settings.budget_usd > 0) result.budget_usd = settings.budget_usd;
   result.keep_warm = std::chrono::seconds(settings.keep_warm_s);
   result.max_warm = settings.max_warm;
+  // Where no worker can be started none waits for its start either.
+  result.prewarm = may_have_workers(settings, result.environment) ? settings.prewarm : 0;
   result.rate_limit_retries = settings.rate_limit_retries;
   result.rate_limit_pause = std::chrono::seconds(settings.rate_limit_pause_s);
   result.rules = settings.permissions;
@@ -186,6 +188,9 @@ class service {
     tools::elicited_human human(session.peer());
     manager_.use_human(&human);
     tools::tell_changes(manager_, server_);
+    if (settings_.prewarm > 0 && settings_.budget_usd) {
+      spdlog::warn("--prewarm is without effect with --budget-usd: each worker's process is started with what is left");
+    }
     manager_.begin();
     coro::task_group beside(context_.get_executor());
     beside.spawn(end_leftovers());

@@ -73,17 +73,27 @@ manager::manager(asio::any_io_executor executor, manager_config config, worker::
       session_id_(worker::random_uuid()),
       news_(executor),
       recovered_(executor),
-      turns_(executor) {
+      turns_(executor),
+      spares_(
+          config_.budget_usd ? 0 : config_.prewarm, [this] { return plan_spare(); }, [this] { status_.changed(); },
+          turns_, launcher, clock, files, reading_, queue_) {
   deliveries_.load();
+  queue_.tell([this] { spares_.review(); });
 }
 
 manager::~manager() = default;
 
 void manager::begin() {
   turns_.spawn(recover());
-  if (config_.claude.empty()) return;
-  const auto ask = [](cli_probe& probe) -> asio::awaitable<void> { co_await probe.ask(); };
-  turns_.spawn(ask(probe_));
+  if (!config_.claude.empty()) turns_.spawn(prepare());
+}
+
+/// Asks the CLI for its version before somebody has to wait for it, and starts the first spares.
+asio::awaitable<void> manager::prepare() {
+  const auto found = co_await probe_.ask();
+  if (found.failure || stopping_ || config_.prewarm == 0) co_return;
+  cli_ = found;
+  if (!prepare_log_dir()) spares_.review();  // whoever spawns a worker is told what is wrong with the folder
 }
 
 // ---- the way of a prompt ----
@@ -293,9 +303,14 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   auto planned = plan(worker, prompt, launch, warnings);
   if (auto* const problem = std::get_if<refusal>(&planned)) return *problem;
   auto& next = std::get<planned_turn>(planned);
+  // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
+  queue_.reopen();
   record.cwd = next.child.launch.working_directory;
   record.session_id = launch.session_id;
   record.state = queue_.has_free_slot() && !worker.conversation && worker.comes_after.empty() ? "running" : "queued";
+  if (record.state == "running") {
+    if (auto session = spares_.session_for(next.child); !session.empty()) record.session_id = std::move(session);
+  }
   record.error.reset();
   record.turns.push_back({{"prompt", std::move(prompt)}, {"state", record.state}});
   if (worker.worktree) warnings.insert(warnings.end(), worker.worktree->notes.begin(), worker.worktree->notes.end());
@@ -313,8 +328,6 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   worker.turns = record.turns.size();
   if (worker.written.files().empty()) worker.written = written_files(record.cwd);
   worker.next = std::move(next);
-  // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
-  queue_.reopen();
   return accepted_turn{worker.id, false, worker.transcript_path, std::move(warnings), {}};
 }
 
@@ -330,11 +343,8 @@ answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, c
     wanted.max_budget_usd = std::min(wanted.max_budget_usd.value_or(left), left);
   }
   request.agent_type = record.agent_type.value_or("");
-  request.cli = cli_.version;
-  request.cwd = config_.cwd.string();
-  request.as_root = config_.as_root;
   request.mcp_config_path = mcp_config_path(worker.id);
-  auto plan = worker::plan_launch(request, config_.launch, config_.environment, files_);
+  auto plan = plan_launch(request);
   if (const auto bad_rule = set_policy(worker, wanted, plan.cwd)) plan.errors.push_back(*bad_rule);
   if (!plan.errors.empty()) {
     std::string reasons;
@@ -349,11 +359,7 @@ answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, c
   worker.has_mcp_config = worker.has_mcp_config || plan.mcp_config.has_value();
   warnings = std::move(plan.warnings);
   planned_turn planned;
-  planned.child = {
-      {config_.claude.string(), std::move(plan.arguments), std::move(plan.environment), std::move(plan.cwd), worker.id},
-      std::move(plan.initialize),
-      std::move(plan.expectations),
-      worker::features_of(cli_.version).client_composed};
+  planned.child = child_of(std::move(plan), worker.id);
   planned.request.prompt = std::move(prompt);
   planned.request.prompt_id = worker::random_uuid();
   if (launch.resume) planned.request.session_id = launch.session_id;
@@ -372,6 +378,34 @@ answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, c
   planned.launch = launch;
   planned.retries_left = wanted.rate_limit_retries.value_or(config_.rate_limit_retries);
   return planned;
+}
+
+/// Adds to `request` what is the same for all workers.
+worker::launch_plan manager::plan_launch(worker::launch_request& request) const {
+  request.cli = cli_.version;
+  request.cwd = config_.cwd.string();
+  request.as_root = config_.as_root;
+  return worker::plan_launch(request, config_.launch, config_.environment, files_);
+}
+
+worker::child_plan manager::child_of(worker::launch_plan plan, std::string label) const {
+  const auto& features = worker::features_of(cli_.version);
+  return {{config_.claude.string(), std::move(plan.arguments), std::move(plan.environment), std::move(plan.cwd),
+           std::move(label)},
+          std::move(plan.initialize),
+          std::move(plan.expectations),
+          features.client_composed,
+          features.changes_model_silently};
+}
+
+/// A worker without options.
+std::optional<worker::child_plan> manager::plan_spare() const {
+  if (cli_.version == worker::cli_version{}) return std::nullopt;
+  worker::launch_request request;
+  request.session_id = worker::random_uuid();
+  auto plan = plan_launch(request);
+  if (!plan.errors.empty()) return std::nullopt;
+  return child_of(std::move(plan), {});
 }
 
 /// Who may answer the worker's questions; returns a rule that is none.
@@ -425,9 +459,7 @@ bool manager::take_from_predecessors(managed_worker& worker) {
 void manager::start(managed_worker& worker) {
   ++worker.slots;
   const auto& child = worker.conversation;
-  if (!child || (child->is_idle() && worker::is_interchangeable(child->plan(), worker.next->child))) {
-    return begin_turn(worker);
-  }
+  if (!child || child->can_take(worker.next->child)) return begin_turn(worker);
   // Two processes on one session would lose one's turn.
   worker.is_due = true;
   end_warmth(worker);
@@ -445,21 +477,28 @@ void manager::begin_turn(managed_worker& worker) {
   worker.ended_at.clear();
   worker.doing.reset(clock_.now());
   auto& turn = *worker.current;
-  if (worker.conversation) {
-    end_warmth(worker);
-    worker.enter(worker_state::running);
-    worker.conversation->begin(turn.request, *worker.transcript);
-    queue_.started();
+  auto& child = worker.conversation;
+  if (child) end_warmth(worker);
+  if (!child) child = spares_.take(turn.child, [this, &worker] { child_gone(worker); });
+  if (child) {
+    const bool has_started = child->has_started();
+    worker.enter(has_started ? worker_state::running : worker_state::starting);
+    child->take(turn.child, turn.request, *worker.transcript, worker);
+    if (has_started) queue_.started();
     return;
   }
-  worker.conversation = std::make_unique<worker::conversation>(turn.child, launcher_, clock_, reading_, worker);
-  worker.conversation->begin(turn.request, *worker.transcript);
+  child = std::make_unique<worker::conversation>(turn.child, launcher_, clock_, reading_, worker);
+  child->begin(turn.request, *worker.transcript);
   worker.enter(worker_state::starting);
   turns_.spawn(run_child(worker));
 }
 
 asio::awaitable<void> manager::run_child(managed_worker& worker) {
   co_await worker.conversation->run();
+  child_gone(worker);
+}
+
+void manager::child_gone(managed_worker& worker) {
   end_warmth(worker);
   worker.conversation.reset();
   const std::size_t kept = worker.is_due ? 1 : 0;
@@ -851,6 +890,7 @@ std::string manager::rate_limited_until() const {
 
 void manager::stop() {
   if (std::exchange(stopping_, true)) return;
+  spares_.stop();
   queue_.clear();
   broker_.stop();
   signal_children(SIGINT);  // on which the CLI ends its own tools
@@ -885,6 +925,7 @@ void manager::signal_children(int number) {
   for (const auto& [id, worker] : workers_) {
     if (worker->conversation) worker->conversation->signal(number);
   }
+  spares_.signal(number);
 }
 
 /// Made when it is first needed: a server that never starts a worker leaves nothing behind.

@@ -10,6 +10,7 @@
 #include "manager/join.hpp"
 #include "manager/managed_worker.hpp"
 #include "manager/queue.hpp"
+#include "manager/spares.hpp"
 #include "manager/status_file.hpp"
 #include "worker/environment.hpp"
 #include "worker/files.hpp"
@@ -46,6 +47,9 @@ struct manager_config {
   /// How long the child of a completed turn stays, and how many stay at most.
   std::chrono::seconds keep_warm{300};
   std::size_t max_warm = 4;
+  /// How many children are kept started for workers to come. None with a `budget_usd`: the CLI counts a budget by
+  /// process, from its start.
+  std::size_t prewarm = 0;
   /// How often a turn is taken up again after a rate limit or an overload, where its options do not say.
   std::int64_t rate_limit_retries = 5;
   /// How long nothing starts after a refusal that does not say when it ends.
@@ -252,6 +256,7 @@ class manager final : private fleet {
   using workers = std::map<std::string, std::unique_ptr<managed_worker>, std::less<>>;
 
   // The way of a prompt.
+  asio::awaitable<void> prepare();
   asio::awaitable<std::optional<refusal>> cannot_start();
   std::unique_ptr<managed_worker> make_worker(const std::string& worker_id, std::string description);
   asio::awaitable<std::optional<refusal>> isolate(managed_worker& worker);
@@ -263,6 +268,9 @@ class manager final : private fleet {
   answer<accepted_turn> accept(managed_worker& worker, std::string prompt, worker::launch_request launch);
   answer<planned_turn> plan(managed_worker& worker, std::string prompt, const worker::launch_request& launch,
                             std::vector<std::string>& warnings);
+  worker::launch_plan plan_launch(worker::launch_request& request) const;
+  worker::child_plan child_of(worker::launch_plan plan, std::string label) const;
+  std::optional<worker::child_plan> plan_spare() const;
   std::optional<worker::option_error> set_policy(managed_worker& worker, const worker::options& wanted,
                                                  const std::string& cwd);
   void enqueue(managed_worker& worker);
@@ -270,6 +278,7 @@ class manager final : private fleet {
   void start(managed_worker& worker);
   void begin_turn(managed_worker& worker);
   asio::awaitable<void> run_child(managed_worker& worker);
+  void child_gone(managed_worker& worker);
   void free_slot(managed_worker& worker);
   void keep_warm(managed_worker& worker);
   void end_warmth(managed_worker& worker);
@@ -356,6 +365,7 @@ class manager final : private fleet {
   bool recovering_ = false;
   bool stopping_ = false;
   coro::task_group turns_;
+  spares spares_;
 };
 
 }  // namespace awm::manager

@@ -305,6 +305,9 @@ std::string manager::status() const {
   if (config_.budget_usd) text += ",\n \"budget_usd\": " + dumped(*config_.budget_usd);
   const auto limit = rate_limited_until();
   if (!limit.empty()) text += ",\n \"rate_limited_until\": " + dumped(limit);
+  if (config_.prewarm > 0) {
+    text += ",\n \"spares\": " + dumped(json{{"ready", spares_.ready()}, {"starting", spares_.starting()}});
+  }
   text += ",\n \"agents\": [";
   const auto positions = queue_.positions();
   bool first = true;

@@ -77,6 +77,7 @@ void queue::start_next() {
     waiting_.pop_front();
     next.start();
   }
+  if (changed_) changed_();
 }
 
 }  // namespace awm::manager

@@ -22,6 +22,9 @@ class queue {
   /// Both at least 1.
   queue(coro::clock& clock, std::size_t slots, std::size_t starts);
 
+  /// `changed` is called when a slot or a start was taken or given back, or something may start again. Null: nobody is.
+  void tell(std::function<void()> changed) { changed_ = std::move(changed); }
+
   /// Calls `start` as soon as it may be, perhaps inside this call. Whoever was started owes one `started()` and one
   /// `release()`.
   void push(std::string id, std::function<void()> start);
@@ -34,6 +37,9 @@ class queue {
 
   /// The same of all who wait. Valid until the queue changes.
   std::map<std::string_view, std::size_t> positions() const;
+
+  /// Takes a start without a slot, for a child that is no worker's yet: `has_free_slot()`. It owes one `started()`.
+  void take_start() { --free_starts_; }
 
   /// A start is over, well or not.
   void started();
@@ -53,6 +59,7 @@ class queue {
 
   bool has_free_slot() const { return may_start() && waiting_.empty(); }
   std::size_t waiting() const { return waiting_.size(); }
+  std::size_t free_slots() const { return free_slots_; }
 
   /// Those that wait never start.
   void clear();
@@ -73,6 +80,7 @@ class queue {
   coro::clock::time_point held_until_{};
   coro::timer hold_;
   std::string halted_;
+  std::function<void()> changed_;
 };
 
 }  // namespace awm::manager

@@ -117,6 +117,7 @@ constexpr std::array<cli_features, 2> known_versions{{
      .plan_mode_asks_classifier = true,
      .interrupt_cancels_queued = true,
      .background_task_lists = true,
+     .changes_model_silently = true,
      .tools = tools_of_2_1_329,
      .aliases = aliases_of_2_1_329},
     {.since = {2, 1, 197}, .tools = tools_of_2_1_197, .aliases = aliases_of_2_1_197},

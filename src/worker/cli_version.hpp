@@ -62,6 +62,8 @@ struct cli_features {
   bool interrupt_cancels_queued = false;
   /// `background_tasks_changed` lists every live background task.
   bool background_task_lists = false;
+  /// `apply_flag_settings` changes the model without a trace; an older CLI tells its model of a command `/model`.
+  bool changes_model_silently = false;
   /// Names that `allowed_tools` may hold beside MCP tools.
   std::span<const std::string_view> tools;
   std::span<const model_alias> aliases;

@@ -19,6 +19,8 @@ using nlohmann::json;
 constexpr std::string_view initialize_id = "awm-initialize";
 constexpr std::string_view interrupt_id = "awm-interrupt";
 constexpr std::string_view cost_id = "awm-cost";
+constexpr std::string_view ready_id = "awm-ready";
+constexpr std::string_view change_id = "awm-change-";
 
 // How long a child may take to end by itself after its result, and then after SIGINT. The CLI needs 0.03 to 0.15 s;
 // hooks and telemetry of the user may need longer.
@@ -93,20 +95,7 @@ std::string in_seconds(coro::clock::duration time) {
   return text.str();
 }
 
-std::vector<std::string> without_session(std::vector<std::string> arguments) {
-  const auto names_session = [](const std::string& word) { return word == "--session-id" || word == "--resume"; };
-  const auto flag = std::find_if(arguments.begin(), arguments.end(), names_session);
-  if (flag != arguments.end()) arguments.erase(flag, std::min(flag + 2, arguments.end()));
-  return arguments;
-}
-
 }  // namespace
-
-bool is_interchangeable(const child_plan& one, const child_plan& other) {
-  return one.launch.program == other.launch.program && one.launch.environment == other.launch.environment &&
-         one.launch.working_directory == other.launch.working_directory && one.initialize == other.initialize &&
-         without_session(one.launch.arguments) == without_session(other.launch.arguments);
-}
 
 /// A user message for the running turn.
 struct conversation::side_message {
@@ -152,7 +141,7 @@ conversation::conversation(child_plan plan, launcher& launcher, coro::clock& clo
       launcher_(launcher),
       clock_(clock),
       reading_(reading),
-      observer_(observer),
+      observer_(&observer),
       ladder_(clock),
       limit_(clock) {}
 
@@ -161,9 +150,48 @@ conversation::~conversation() = default;
 void conversation::begin(turn_request request, transcript& transcript) {
   turn_ = std::make_unique<running_turn>(std::move(request), transcript);
   turn_->begun = clock_.now();
-  if (phase_ != phase::idle) return;  // `run()` goes on from here
+  if (!child_) return;  // `run()` goes on from here
+  was_handed_over_ = true;
   open_books();
-  send_prompt();
+  prepare_child();
+}
+
+bool conversation::can_take(const child_plan& wanted) const {
+  if (turn_ || (phase_ != phase::idle && phase_ != phase::starting)) return false;
+  return changes_between(plan_, wanted, is_initialized_ ? child_use::used : child_use::unused).has_value();
+}
+
+void conversation::take(child_plan wanted, turn_request request, transcript& transcript,
+                        conversation_observer& observer) {
+  changes_ = changes_between(plan_, wanted, is_initialized_ ? child_use::used : child_use::unused).value();
+  if (!is_initialized_) transcript.record().session_id = session_of(child_ ? plan_ : wanted);
+  plan_ = std::move(wanted);
+  observer_ = &observer;
+  begin(std::move(request), transcript);
+}
+
+/// Makes the child what the turn wants, and gives it the prompt.
+void conversation::prepare_child() {
+  if (!std::exchange(is_initialized_, true)) ask(initialize_id, initialize_request(initialize_id, plan_.initialize));
+  for (const auto& change : std::exchange(changes_, {})) {
+    const auto id = std::string(change_id) + std::to_string(awaited_.size());
+    ask(id, other_request(id, change));
+  }
+  if (awaited_.empty()) return send_prompt();
+  await_answers();
+}
+
+void conversation::ask(std::string_view request_id, std::string line) {
+  awaited_.emplace(request_id);
+  child_->send(std::move(line));
+}
+
+void conversation::await_answers() {
+  phase_ = phase::starting;
+  ladder_.arm(clock_.now() + patience_at_start, [this] {
+    fail("The worker's process did not answer within 180 s of its start and was ended. Is the machine overloaded?");
+    end_child();
+  });
 }
 
 asio::awaitable<void> conversation::run() {
@@ -171,7 +199,7 @@ asio::awaitable<void> conversation::run() {
   std::string failure;
   try {
     co_await run_to_end();
-    if (turn_) co_await observer_.before_report();
+    if (turn_) co_await observer_->before_report();
   } catch (const std::exception& error) {
     failure = std::string("The manager itself failed in this turn: ") + error.what();
   }
@@ -183,23 +211,50 @@ asio::awaitable<void> conversation::run() {
 }
 
 asio::awaitable<void> conversation::run_to_end() {
-  if (!turn_ || !turn_->end_reason.empty()) co_return;
-  open_books();
-  const bool started = start_child();
-  if (!started) co_return;
-  child_->send(initialize_request(initialize_id, plan_.initialize));
-  ladder_.arm(clock_.now() + patience_at_start, [this] {
-    fail("The worker's process did not answer within 180 s of its start and was ended. Is the machine overloaded?");
-    end_child();
-  });
-  co_await read_to_end();
-  ladder_.disarm();
-  limit_.disarm();
+  const bool is_over = phase_ == phase::letting_go || (turn_ && !turn_->end_reason.empty());
+  if (is_over) co_return;
+  if (turn_) open_books();
+  for (;;) {
+    const bool started = start_child();
+    if (!started) co_return;
+    if (turn_) {
+      prepare_child();
+    } else {
+      // Answered as soon as the child reads its input, and without effect: `initialize` is for the turn to come.
+      ask(ready_id, cost_request(ready_id));
+      await_answers();
+    }
+    co_await read_to_end();
+    ladder_.disarm();
+    limit_.disarm();
+    if (!is_untouched()) break;
+    start_over();
+  }
   if (turn_) turn_->outcome.returncode = child_->exit()->code;
 }
 
+/// The turn was given to a child that ended before the CLI began the turn, so nothing of it has happened.
+bool conversation::is_untouched() const {
+  return was_handed_over_ && turn_ && !turn_->session_began && !turn_->result && !turn_->has_failed() &&
+         turn_->end_reason.empty();
+}
+
+/// Another child is to serve the turn.
+void conversation::start_over() {
+  was_handed_over_ = false;
+  is_initialized_ = false;
+  awaited_.clear();
+  changes_.clear();
+  background_.clear();
+  lines_ = coro::line_buffer{longest_line};
+  cost_before_ = 0;
+  turn_->cost_at_begin.reset();
+  turn_->last_retry.reset();
+  turn_->transcript.record().session_id = session_of(plan_);
+}
+
 void conversation::tell_started() {
-  if (!std::exchange(start_is_told_, true)) observer_.child_started();
+  if (!std::exchange(start_is_told_, true)) observer_->child_started();
 }
 
 void conversation::open_books() {
@@ -217,7 +272,7 @@ void conversation::open_books() {
 bool conversation::start_child() {
   std::error_code error;
   child_ = launcher_.start(plan_.launch, error);
-  if (child_) return true;
+  if (child_ || !turn_) return child_ != nullptr;
   turn_->outcome.error_hint = "Could not start " + plan_.launch.program + " in " + plan_.launch.working_directory +
                               ": " + error.message() +
                               (is_shortage(error) ? ". Try again with fewer workers at once (--max-workers)."
@@ -237,7 +292,7 @@ asio::awaitable<void> conversation::read_to_end() {
     for (int reads = 0; reads < most; ++reads) {
       const auto got = child_->read_output(buffer);
       if (got.what == read_outcome::kind::bytes) {
-        take({buffer.data(), got.size});
+        receive({buffer.data(), got.size});
         continue;
       }
       // Once the child is gone an empty pipe is the end, even if a grandchild still holds it open.
@@ -252,14 +307,26 @@ asio::awaitable<void> conversation::read_to_end() {
   }
 }
 
-void conversation::take(std::string_view bytes) {
+void conversation::receive(std::string_view bytes) {
   const auto handle_line = [this](std::string_view text) {
-    if (!turn_ || turn_->has_failed()) return;
+    if (turn_ && turn_->has_failed()) return;
     auto line = reading_.parser.parse(text);
+    if (!turn_) return watch_idle(line);
     std::visit([this](auto& known) { handle(known); }, line);
   };
   lines_.feed(bytes, handle_line, [this] { end_babbling(); });
   if (turn_) note_disk_error(turn_->transcript.flush());
+}
+
+/// A child without a turn says that it is ready, and nothing else that counts: one that begins a turn which nobody sent
+/// (a message of another session does that) is no place for a prompt any more.
+void conversation::watch_idle(const child_line& line) {
+  if (std::holds_alternative<init_line>(line)) return end_child();
+  const auto* const response = std::get_if<response_line>(&line);
+  if (response == nullptr || phase_ != phase::starting || awaited_.erase(response->request_id) == 0) return;
+  phase_ = phase::idle;
+  ladder_.disarm();
+  tell_started();
 }
 
 void conversation::end_babbling() {
@@ -297,7 +364,7 @@ void conversation::handle(message_line& message) {
   turn_->transcript.add(message);
   if (!message.background_task.empty()) background_.emplace(message.background_task);
   if (message.parent_tool_use_id.empty()) note_progress(message);
-  observer_.message_seen(message);
+  observer_->message_seen(message);
 }
 
 /// What the main conversation says tells how far the turn is, and when the CLI takes messages in.
@@ -314,7 +381,7 @@ void conversation::note_progress(const message_line& message) {
     // 2.1.197 does not say when it took a message in; it does so between a tool's result and the next reply.
     std::erase_if(turn_->messages, [this](const auto& sent) {
       if (sent.at != side_message::where::tool_ended) return false;
-      if (!sent.is_advice) observer_.message_settled(sent.id, message_fate::delivered);
+      if (!sent.is_advice) observer_->message_settled(sent.id, message_fate::delivered);
       return true;
     });
   }
@@ -370,7 +437,7 @@ void conversation::handle(lifecycle_line& lifecycle) {
                                   [&](const side_message& sent) { return sent.id == lifecycle.message_id; });
   if (found == turn_->messages.end() || lifecycle.state == "queued") return;
   const auto fate = lifecycle.state == "cancelled" ? message_fate::dropped : message_fate::delivered;
-  if (!found->is_advice) observer_.message_settled(found->id, fate);
+  if (!found->is_advice) observer_->message_settled(found->id, fate);
   turn_->messages.erase(found);
 }
 
@@ -396,7 +463,7 @@ void conversation::finish(const result_line& result) {
     for (auto& redirect : std::exchange(turn.redirects, {})) {
       child_->send(user_message(redirect.text, redirect.id, plan_.literal_prompts));
       turn.transcript.add_prompt(redirect.text);
-      observer_.message_settled(redirect.id, message_fate::after_interrupt);
+      observer_->message_settled(redirect.id, message_fate::after_interrupt);
     }
     return;
   }
@@ -407,7 +474,7 @@ void conversation::finish(const result_line& result) {
   if (!turn.end_reason.empty() || result.is_error) return end_child();
   if (turn.request.has_background && !background_.empty()) {
     phase_ = phase::background;
-    return observer_.background_running(background_.size());
+    return observer_->background_running(background_.size());
   }
   const bool may_go_on = std::any_of(turn.messages.begin(), turn.messages.end(), [](const side_message& sent) {
     return sent.at != side_message::where::held && !sent.is_advice;
@@ -432,7 +499,7 @@ void conversation::handle(background_line& background) {
 
 void conversation::background_changed() {
   if (phase_ != phase::background) return;
-  observer_.background_running(background_.size());
+  observer_->background_running(background_.size());
   if (!background_.empty()) return ladder_.disarm();
   // A turn about it follows, unless the task was stopped.
   ladder_.arm(clock_.now() + patience_with_follow_up, [this] { after_turn(); });
@@ -466,13 +533,13 @@ void conversation::handle(permission_line& question) {
   }
   questions.push_back(question.request_id);
   turn_->transcript.record().state = "awaiting_permission";
-  observer_.permission_asked(question);
+  observer_->permission_asked(question);
 }
 
 void conversation::handle(withdrawal_line& withdrawal) {
   if (std::erase(turn_->questions, withdrawal.request_id) == 0) return;
   if (turn_->questions.empty()) turn_->transcript.record().state = "running";
-  observer_.permission_withdrawn(withdrawal.request_id);
+  observer_->permission_withdrawn(withdrawal.request_id);
 }
 
 void conversation::handle(other_request_line& request) {
@@ -484,26 +551,27 @@ void conversation::handle(response_line& response) {
     const auto& budget = turn_->request.max_budget_usd;
     if (!turn_->cost_at_begin) turn_->cost_at_begin = *response.cost_usd;
     const auto spent = *response.cost_usd - *turn_->cost_at_begin;
-    observer_.cost_so_far(spent);
+    observer_->cost_so_far(spent);
     if (budget && spent >= *budget * wrap_up_budget) wrap_up("Most of your budget is spent");
   }
-  if (response.request_id != initialize_id || phase_ != phase::starting) return;
+  if (phase_ != phase::starting || awaited_.erase(response.request_id) == 0) return;
   tell_started();
-  if (!response.success) {
-    fail("The CLI refused to initialize: " + response.error);
-  } else if (auto problem = agent_problem(plan_.expectations, response.agents)) {
-    fail(std::move(*problem));
-  } else {
-    send_prompt();
-    return;
+  if (response.request_id == initialize_id) {
+    if (!response.success) fail("The CLI refused to initialize: " + response.error);
+    if (auto problem = agent_problem(plan_.expectations, response.agents); problem && response.success) {
+      fail(std::move(*problem));
+    }
   }
-  end_child();
+  // A change that is refused is no failure of the turn: another child is started for it.
+  const bool is_refused = !response.success && response.request_id != ready_id;
+  if (is_refused || turn_->has_failed()) return end_child();
+  if (awaited_.empty()) send_prompt();
 }
 
 void conversation::handle(retry_line& retry) {
   turn_->last_retry = retry;
   if (retry.status == too_many_requests || retry.status == overloaded) {
-    observer_.rate_limited(std::chrono::milliseconds(retry.delay_ms), 0);
+    observer_->rate_limited(std::chrono::milliseconds(retry.delay_ms), 0);
   }
   if (retry.error == "authentication_failed" && retry.attempt >= refusals_believed && phase_ == phase::working) {
     child_->send(interrupt_request(interrupt_id));
@@ -511,7 +579,7 @@ void conversation::handle(retry_line& retry) {
 }
 
 void conversation::handle(rate_limit_line& limit) {
-  if (limit.status == "rejected") observer_.rate_limited({}, limit.resets_at);
+  if (limit.status == "rejected") observer_->rate_limited({}, limit.resets_at);
 }
 
 void conversation::handle(broken_line& broken) {
@@ -572,7 +640,9 @@ void conversation::cancel(std::string reason, std::string cap) {
 }
 
 void conversation::let_go() {
-  if (phase_ == phase::idle) end_child();
+  if (turn_ || phase_ == phase::letting_go) return;
+  if (child_) return end_child();
+  phase_ = phase::letting_go;
 }
 
 /// Closes the child's input, and ends it by signals when it does not end by itself.
@@ -611,7 +681,7 @@ void conversation::deny(std::string_view request_id, std::string_view message) {
 }
 
 void conversation::close_questions() {
-  for (const auto& request_id : std::exchange(turn_->questions, {})) observer_.permission_withdrawn(request_id);
+  for (const auto& request_id : std::exchange(turn_->questions, {})) observer_->permission_withdrawn(request_id);
 }
 
 void conversation::fail(std::string hint) {
@@ -672,7 +742,7 @@ void conversation::end(bool completed) {
   }
   const auto outcome = std::move(turn_->outcome);
   turn_.reset();  // the observer may begin another
-  observer_.turn_ended(outcome);
+  observer_->turn_ended(outcome);
 }
 
 /// Says what became of messages that the turn did not take in.
@@ -683,7 +753,7 @@ void conversation::settle_messages(message_fate fate) {
     if (message.is_advice) continue;
     // One that was written may have been taken in unseen; it is not sent twice.
     const bool was_written = message.at != side_message::where::held;
-    observer_.message_settled(message.id, was_written ? message_fate::delivered : fate);
+    observer_->message_settled(message.id, was_written ? message_fate::delivered : fate);
     if (!was_written && fate == message_fate::next_turn) {
       turn_->outcome.unread_messages.push_back(std::move(message.text));
     }
@@ -749,6 +819,7 @@ void conversation::close_books() {
 }
 
 void conversation::stop() {
+  if (!child_) phase_ = phase::letting_go;
   if (!turn_) return;
   auto& record = turn_->transcript.record();
   record.error = "The manager was stopped while this turn was running. resume_worker continues the session.";
@@ -759,6 +830,7 @@ void conversation::stop() {
 }
 
 void conversation::abandon() {
+  if (!child_) phase_ = phase::letting_go;
   turn_.reset();
 }
 

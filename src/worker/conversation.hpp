@@ -1,11 +1,12 @@
 #pragma once
 // One child, from its start to its end, and the turns that it serves: the coroutine that ties launcher, protocol and
 // transcript together. A turn begins with a prompt and ends with what the worker made of it; the child may then stay,
-// idle and warm, and take another prompt.
+// idle and warm, and take another prompt. A child may also be started before there is a turn for it: a spare, which
+// waits for its first prompt as a warm child does for its next.
 
 #include "coro/clock.hpp"
 #include "coro/line_buffer.hpp"
-#include "worker/launch_plan.hpp"
+#include "worker/child_plan.hpp"
 #include "worker/launcher.hpp"
 #include "worker/protocol.hpp"
 #include "worker/transcript.hpp"
@@ -32,20 +33,6 @@ struct reading {
 
 /// The longest line that is taken from a child. A worker that prints a longer one fails.
 inline constexpr std::size_t longest_line = std::size_t{128} * 1024 * 1024;
-
-/// What a child is started with. A turn that needs an equal one can be served by the child that is there.
-struct child_plan {
-  launch_spec launch;
-  /// The `initialize` request.
-  nlohmann::json initialize = nlohmann::json::object();
-  /// What the child's own account of itself is held against.
-  start_expectations expectations;
-  /// The CLI takes a prompt literally when told so, and says what became of it.
-  bool literal_prompts = false;
-};
-
-/// Whether a child that was started by one plan is what the other one wants, whatever session they name.
-bool is_interchangeable(const child_plan& one, const child_plan& other);
 
 /// What a turn needs to know to run; made by the manager.
 struct turn_request {
@@ -142,7 +129,7 @@ class conversation_observer {
 };
 
 /// Drives one child. `run()` is called once and returns when the child is gone; everything given to the constructor
-/// outlives it.
+/// outlives it, but for the observer, which is replaced with the first turn that is handed to a running child.
 class conversation {
  public:
   conversation(child_plan plan, launcher& launcher, coro::clock& clock, reading& reading,
@@ -153,11 +140,22 @@ class conversation {
   /// until the turn has ended.
   void begin(turn_request request, transcript& transcript);
 
-  /// Never throws. Ended early by `cancel()`, `let_go()` and `stop()`; cancelling it is not needed.
+  /// Whether the child, which has nothing to do, can be made what `wanted` asks for. True also of a spare that is still
+  /// starting.
+  bool can_take(const child_plan& wanted) const;
+
+  /// Begins a turn for which `can_take(wanted)` holds. A child that is gone before it has taken the turn up, or refuses
+  /// to become what is wanted, costs nothing but time: another one is started by `wanted`.
+  void take(child_plan wanted, turn_request request, transcript& transcript, conversation_observer& observer);
+
+  /// Never throws. Ended early by `cancel()`, `let_go()` and `stop()`; cancelling it is not needed. Without a turn the
+  /// child is a spare: it is started, and waits.
   asio::awaitable<void> run();
 
   /// The child is there and has nothing to do.
   bool is_idle() const { return phase_ == phase::idle; }
+  /// The child is ready, or was; the observer was told.
+  bool has_started() const { return start_is_told_; }
   bool serves_turn() const { return turn_ != nullptr; }
   const child_plan& plan() const { return plan_; }
 
@@ -180,7 +178,7 @@ class conversation {
   /// Asks the worker to come to an end, then cancels the turn after `grace`.
   void wind_down(std::string cap, std::string reason, coro::clock::duration grace);
 
-  /// Lets an idle child go.
+  /// Lets a child go that has nothing to do, a spare that is still starting included.
   void let_go();
 
   /// Closes the books because the manager ends: the transcript is put in order with the state `interrupted`.
@@ -201,8 +199,14 @@ class conversation {
 
   asio::awaitable<void> run_to_end();
   bool start_child();
+  void prepare_child();
+  void ask(std::string_view request_id, std::string line);
+  void await_answers();
+  bool is_untouched() const;
+  void start_over();
   asio::awaitable<void> read_to_end();
-  void take(std::string_view bytes);
+  void receive(std::string_view bytes);
+  void watch_idle(const child_line& line);
   void handle(other_line&) {}
   void handle(init_line& init);
   void handle(message_line& message);
@@ -243,7 +247,7 @@ class conversation {
   launcher& launcher_;
   coro::clock& clock_;
   reading& reading_;
-  conversation_observer& observer_;
+  conversation_observer* observer_;
 
   phase phase_ = phase::starting;
   std::unique_ptr<child> child_;
@@ -252,6 +256,13 @@ class conversation {
   coro::line_buffer lines_{longest_line};
   std::unique_ptr<running_turn> turn_;
   std::set<std::string, std::less<>> background_;
+  /// Requests whose answers the prompt waits for.
+  std::set<std::string, std::less<>> awaited_;
+  /// What the child is told before the prompt, see `changes_between`.
+  std::vector<nlohmann::json> changes_;
+  bool is_initialized_ = false;
+  /// The turn was given to a child that was there before.
+  bool was_handed_over_ = false;
   bool start_is_told_ = false;
   double cost_before_ = 0;  // of the process, at its last result
   std::size_t broken_lines_ = 0;

@@ -60,6 +60,9 @@ class files {
   virtual bool is_regular_file(const std::filesystem::path& path) const = 0;
   /// True for a regular file that this process may execute.
   virtual bool is_executable(const std::filesystem::path& path) const = 0;
+  /// Equal to an earlier one as long as `path` leads to the same file, or directory, and that was not written to (or,
+  /// for a directory, got and lost no entry); empty when there is none.
+  virtual std::string stamp(const std::filesystem::path& path) const = 0;
   /// The whole file, or nothing when it cannot be read.
   virtual std::optional<std::string> read(const std::filesystem::path& path) const = 0;
   /// The whole file without reading it at once, or nothing when it cannot be opened.
@@ -103,6 +106,7 @@ class system_files final : public files {
   bool is_directory(const std::filesystem::path& path) const override;
   bool is_regular_file(const std::filesystem::path& path) const override;
   bool is_executable(const std::filesystem::path& path) const override;
+  std::string stamp(const std::filesystem::path& path) const override;
   std::optional<std::string> read(const std::filesystem::path& path) const override;
   std::unique_ptr<file_view> view(const std::filesystem::path& path) const override;
   bool is_being_written(const std::filesystem::path& path) const override;

@@ -2,6 +2,7 @@
 
 #include "coro/join_until.hpp"
 #include "coro/process_tree.hpp"
+#include "coro/sleep.hpp"
 #include "coro/spawn.hpp"
 #include "worker/marker.hpp"
 

@@ -385,4 +385,8 @@ std::string cost_request(std::string_view request_id) {
   return as_line(control_request(request_id, {{"subtype", "get_session_cost"}}));
 }
 
+std::string other_request(std::string_view request_id, const json& request) {
+  return as_line(control_request(request_id, request));
+}
+
 }  // namespace awm::worker

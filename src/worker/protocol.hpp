@@ -206,6 +206,9 @@ std::string interrupt_request(std::string_view request_id);
 /// Asks what the process has cost so far.
 std::string cost_request(std::string_view request_id);
 
+/// Any other request; `request` names its subtype.
+std::string other_request(std::string_view request_id, const nlohmann::json& request);
+
 /// @}
 
 }  // namespace awm::worker

@@ -147,6 +147,19 @@ bool system_files::is_executable(const fs::path& path) const {
   return is_regular_file(path) && ::access(path.c_str(), X_OK) == 0;
 }
 
+std::string system_files::stamp(const fs::path& path) const {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return {};
+  std::string text;
+  for (const std::uint64_t part :
+       {std::uint64_t{found.st_dev}, std::uint64_t{found.st_ino}, static_cast<std::uint64_t>(found.st_size),
+        static_cast<std::uint64_t>(found.st_mtim.tv_sec), static_cast<std::uint64_t>(found.st_mtim.tv_nsec),
+        static_cast<std::uint64_t>(found.st_ctim.tv_sec), static_cast<std::uint64_t>(found.st_ctim.tv_nsec)}) {
+    text += std::to_string(part) + " ";
+  }
+  return text;
+}
+
 std::optional<std::string> system_files::read(const fs::path& path) const {
   const auto file = view(path);
   if (!file) return std::nullopt;

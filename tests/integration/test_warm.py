@@ -1,8 +1,9 @@
 """A finished worker's process stays for a while, and the next turn takes it: the same answer, without the start."""
 
+import json
 import os
 
-from harness import Arena, async_test, ends_soon, finish, resume, spawn, transcript
+from harness import NEWER, OLDER, Arena, async_test, ends_soon, finish, resume, spawn, transcript
 
 
 def warm(*flags: str) -> tuple[str, ...]:
@@ -57,10 +58,25 @@ async def test_other_options_need_another_process(arena):
     async with arena.session(*warm()) as server:
         one = (await finish(server, f"{bell}\nMOCK say first"))["worker_id"]
         (before,) = await bell.rings()
-        second = await next_turn(server, one, f"{bell}\nMOCK history", model="opus")
+        second = await next_turn(server, one, f"{bell}\nMOCK history", effort="high")
         (after,) = await bell.rings()
         assert after != before and ends_soon(before)
         assert "say first" in second["result_preview"]
+
+
+@async_test
+async def test_another_mode_is_told_to_the_process_that_is_there_and_another_model_is_not(arena):
+    for version in (OLDER, NEWER):
+        bell = arena.bell(f"bell {version}")
+        async with arena.session(*warm(), env={"MOCK_CLAUDE_VERSION": version}) as server:
+            one = (await finish(server, f"{bell}\nMOCK say first"))["worker_id"]
+            pids = await bell.rings()
+            await next_turn(server, one, f"{bell}\nMOCK say second", permission_mode="acceptEdits")
+            assert await bell.rings() == pids
+            told = await next_turn(server, one, "MOCK echo-options", model="opus")
+            got = json.loads(transcript(told)["result"])
+            assert got["pid"] not in pids
+            assert got["model"].startswith("claude-opus") and got["permission_mode"] == "acceptEdits"
 
 
 @async_test

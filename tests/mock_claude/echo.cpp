@@ -58,7 +58,8 @@ std::string describe(const options& given, const channel& io, const identity& wh
   prctl(PR_GET_PDEATHSIG, &death_signal);
   std::string out = "{\"argv\":[" + argv + "],\"env\":" + environment();
   out += ",\"cwd\":" + quote(getcwd(cwd, sizeof cwd) != nullptr ? cwd : "");
-  out += ",\"session_id\":" + quote(who.session_id) + ",\"model\":" + quote(who.model);
+  out += ",\"session_id\":" + quote(who.session_id) + ",\"model\":" + quote(who.model) +
+         ",\"permission_mode\":" + quote(who.permission_mode);
   out += ",\"initialize\":" + std::string(initialize_request.empty() ? "null" : initialize_request);
   out += ",\"message\":" + std::string(prompt_line.empty() ? "null" : prompt_line);
   out += ",\"pid\":" + std::to_string(getpid()) + ",\"ppid\":" + std::to_string(getppid());

@@ -188,6 +188,10 @@ void session::take_control(std::string_view request_id, std::string_view request
   } else if (subtype == "set_model") {
     who_.model = wire::resolve_model(json::text_of(request, "model"), given_.newer);
     io_.print(wire::control_success(request_id, given_.newer ? "{\"model\":" + quote(who_.model) + "}" : ""));
+  } else if (subtype == "apply_flag_settings") {
+    std::string const model = json::text_of(json::member(request, "settings"), "model");
+    if (!model.empty()) who_.model = wire::resolve_model(model, given_.newer);
+    io_.print(wire::control_success(request_id, {}));
   } else if (subtype == "set_permission_mode") {
     who_.permission_mode = json::text_of(request, "mode");
     io_.print(wire::control_success(request_id, "{\"mode\":" + quote(who_.permission_mode) + "}"));

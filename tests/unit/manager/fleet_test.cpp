@@ -79,7 +79,7 @@ TEST(warmth, a_turn_with_other_options_gets_another_child_when_the_first_is_gone
     stage.begin(0);
     stage.child(0).print_result("first");
     co_await settle();
-    const json options = {{"model", "opus"}};
+    const json options = {{"effort", "high"}};
     const auto resumed = co_await stage.resume(id, options);
     EXPECT_TRUE(std::get<accepted_turn>(resumed).queued);
     EXPECT_TRUE(stage.child(0).input_closed);
@@ -88,9 +88,29 @@ TEST(warmth, a_turn_with_other_options_gets_another_child_when_the_first_is_gone
     co_await settle();
     EXPECT_EQ(stage.launcher.children.size(), 2U);
     EXPECT_EQ(stage.argument(1, "--resume"), session);
-    EXPECT_EQ(stage.argument(1, "--model"), "opus");
+    EXPECT_EQ(stage.argument(1, "--effort"), "high");
     stage.finish(1);
     co_await settle();
+  });
+}
+
+TEST(warmth, a_child_that_can_be_told_of_the_other_options_takes_the_turn) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    keep_warm(stage);
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    stage.child(0).print_result("first");
+    co_await settle();
+    const json options = {{"permission_mode", "acceptEdits"}};
+    co_await stage.resume(id, options);
+    EXPECT_EQ(stage.prompts(0).size(), 1U) << "it is told first";
+    stage.child(0).answer_requests();
+    co_await settle();
+    EXPECT_EQ(stage.launcher.children.size(), 1U);
+    EXPECT_EQ(stage.prompts(0), (ids{"do it", "go on"}));
+    const auto lines = stage.child(0).lines();
+    EXPECT_EQ(lines.at(lines.size() - 2)["request"],
+              (json{{"subtype", "set_permission_mode"}, {"mode", "acceptEdits"}}));
   });
 }
 

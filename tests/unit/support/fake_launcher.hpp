@@ -41,6 +41,17 @@ class fake_child final : public worker::child {
            {"response",
             {{"subtype", "success"}, {"request_id", lines().at(0).at("request_id")}, {"response", response}}}});
   }
+  /// Answers every control request so far that was not answered.
+  void answer_requests(bool success = true) {
+    const auto all = lines();
+    for (; answered_ < all.size(); ++answered_) {
+      if (all[answered_]["type"] != "control_request") continue;
+      nlohmann::json response = {{"subtype", success ? "success" : "error"},
+                                 {"request_id", all[answered_]["request_id"]}};
+      if (!success) response["error"] = "refused by the test";
+      print({{"type", "control_response"}, {"response", std::move(response)}});
+    }
+  }
   void print_result(const std::string& text, const nlohmann::json& more = nlohmann::json::object()) {
     nlohmann::json result = {{"type", "result"},        {"subtype", "success"},  {"is_error", false}, {"result", text},
                              {"session_id", "session"}, {"total_cost_usd", 0.5}, {"num_turns", 1}};
@@ -91,6 +102,7 @@ class fake_child final : public worker::child {
 
  private:
   std::string output_;
+  std::size_t answered_ = 0;  // of the lines
   bool closed_ = false;
   std::optional<coro::exit_status> status_;
   coro::event wake_;

@@ -138,29 +138,6 @@ TEST(warm_child, one_that_dies_while_it_is_idle_is_no_failure_of_anybody) {
   });
 }
 
-TEST(warm_child, plans_are_interchangeable_when_they_differ_in_their_session_alone) {
-  child_plan one;
-  one.launch = {"/bin/claude", {"-p", "--session-id", "s1", "--model", "m"}, {"A=1"}, "/tmp", "w"};
-  auto same = one;
-  same.launch.arguments = {"-p", "--resume", "s1", "--model", "m"};
-  EXPECT_TRUE(is_interchangeable(one, same));
-  auto other_model = one;
-  other_model.launch.arguments.back() = "n";
-  EXPECT_FALSE(is_interchangeable(one, other_model));
-  auto other_environment = one;
-  other_environment.launch.environment = {"A=2"};
-  EXPECT_FALSE(is_interchangeable(one, other_environment));
-  auto other_directory = one;
-  other_directory.launch.working_directory = "/";
-  EXPECT_FALSE(is_interchangeable(one, other_directory));
-  auto other_program = one;
-  other_program.launch.program = "/bin/other";
-  EXPECT_FALSE(is_interchangeable(one, other_program));
-  auto other_system_prompt = one;
-  other_system_prompt.initialize = {{"systemPrompt", "x"}};
-  EXPECT_FALSE(is_interchangeable(one, other_system_prompt));
-}
-
 TEST(turn_end, is_told_when_the_child_is_gone_where_that_was_asked_for) {
   run([](stage& stage) -> asio::awaitable<void> {
     stage.request.report_at_exit = true;

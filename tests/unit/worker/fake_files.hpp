@@ -32,6 +32,11 @@ class fake_files final : public files {
   bool is_directory(const std::filesystem::path& path) const override { return directories.contains(path); }
   bool is_regular_file(const std::filesystem::path& path) const override { return contents.contains(path); }
   bool is_executable(const std::filesystem::path&) const override { return false; }
+  std::string stamp(const std::filesystem::path& path) const override {
+    const auto found = contents.find(path);
+    return found == contents.end() ? std::string(directories.contains(path) ? "directory" : "")
+                                   : "file " + found->second;
+  }
   bool is_being_written(const std::filesystem::path&) const override { return false; }
 
   std::optional<std::string> read(const std::filesystem::path& path) const override {
