@@ -18,6 +18,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(awm_compiler INTERFACE -Wno-maybe-uninitialized -Wno-mismatched-new-delete -Wno-restrict
                          -Wno-free-nonheap-object -Wno-stringop-overflow -Wno-array-bounds)
 endif()
+# A template-heavy program has much that nobody calls; what is not there is not read into memory.
+target_compile_options(awm_compiler INTERFACE -ffunction-sections -fdata-sections)
+target_link_options(awm_compiler INTERFACE -Wl,--gc-sections)
 if(AWM_SANITIZE)
   # Without `vptr`: to look at an object it opens a pipe, and where there is no descriptor left, as some tests have it, it
   # takes that for an object that is none.
