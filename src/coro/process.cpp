@@ -12,6 +12,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
+#include <mutex>
 #include <utility>
 
 namespace awm::coro {
@@ -41,7 +43,9 @@ class descriptor {
   int fd_ = -1;
 };
 
-constexpr unsigned int close_range_cloexec = 4;  // CLOSE_RANGE_CLOEXEC of linux/close_range.h
+// Of linux/close_range.h.
+constexpr unsigned int close_range_unshare = 2;
+constexpr unsigned int close_range_cloexec = 4;
 
 struct pipe_ends {
   descriptor read;
@@ -97,6 +101,47 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return result;
 }
 
+/// Where the child's ends lie while it starts, when there are such places: it then takes along the descriptors up to
+/// these, and not the thousands that its parent may have.
+struct start_places {
+  std::mutex busy;
+  std::array<int, 3> places{-1, -1, -1};
+  int empty = -1;        // what lies in them between the starts
+  unsigned int end = 0;  // the first descriptor above all of them; 0: there are none
+};
+
+start_places& places_for_starts() {
+  static start_places places;
+  return places;
+}
+
+/// Puts the child's ends into the places for one start, and takes them out again: while something else holds the
+/// writing end of a child's output, its reader never sees the end.
+class placed_ends {
+ public:
+  placed_ends(start_places& places, std::array<int, 3>& streams) : places_(places), hold_(places.busy) {
+    if (places.end == 0) return;
+    for (std::size_t number = 0; number < streams.size(); ++number) {
+      if (streams[number] < 0) continue;
+      const int place = places.places[number];
+      ::dup3(streams[number], place, O_CLOEXEC);  // cannot fail: both are open
+      streams[number] = used_[number] = place;
+    }
+  }
+  placed_ends(const placed_ends&) = delete;
+  placed_ends& operator=(const placed_ends&) = delete;
+  ~placed_ends() {
+    for (const int place : used_) {
+      if (place >= 0) ::dup3(places_.empty, place, O_CLOEXEC);
+    }
+  }
+
+ private:
+  start_places& places_;
+  std::lock_guard<std::mutex> hold_;
+  std::array<int, 3> used_{-1, -1, -1};
+};
+
 /// What the child needs between clone and exec. It shares the parent's memory there: no allocation, no locks, and what
 /// it writes to `error` the parent reads.
 struct launch {
@@ -107,6 +152,7 @@ struct launch {
   int parent_death_signal;
   pid_t parent;
   std::array<int, 3> streams;  // -1: as the parent's
+  unsigned int taken_along;  // the child shares the parent's descriptors until it has copied those below; 0: it has all
   int error = 0;
 };
 
@@ -119,6 +165,9 @@ struct launch {
 /// stack.
 __attribute__((no_sanitize("address"))) int run_child(void* argument) {
   auto& plan = *static_cast<launch*>(argument);
+  // First of all: what the child does to a descriptor before, it does to its parent's.
+  if (plan.taken_along != 0 && ::syscall(SYS_close_range, plan.taken_along, ~0U, close_range_unshare) != 0)
+    give_up(plan);
   // The handlers are the parent's code and the memory is the parent's: none may run here. Ignored signals would stay
   // ignored through exec.
   struct sigaction action {};
@@ -156,12 +205,23 @@ pid_t clone_child(launch& plan, int& pid_descriptor) {
   ::sigprocmask(SIG_SETMASK, &all, &before);
   // Grows downwards; 32 KiB are plenty for the system calls above, also under a sanitizer.
   alignas(16) std::array<char, 32 * 1024> stack;
-  const pid_t pid = ::clone(run_child, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                            &plan, &pid_descriptor);
+  const int shared = plan.taken_along != 0 ? CLONE_FILES : 0;
+  const pid_t pid = ::clone(run_child, stack.data() + stack.size(),
+                            CLONE_VM | CLONE_VFORK | CLONE_PIDFD | shared | SIGCHLD, &plan, &pid_descriptor);
   const int clone_error = errno;
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   errno = clone_error;
   return pid;
+}
+
+/// The unit of start times in /proc.
+std::uint64_t ticks_since_boot() {
+  static const auto ticks_a_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  constexpr std::uint64_t second = 1'000'000'000;
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return (static_cast<std::uint64_t>(now.tv_sec) * second + static_cast<std::uint64_t>(now.tv_nsec)) /
+         (second / ticks_a_second);
 }
 
 std::error_code take(descriptor& end, asio::posix::stream_descriptor& into) {
@@ -308,13 +368,19 @@ process process::start(const asio::any_io_executor& executor, const process_opti
               options.working_directory.empty() ? nullptr : options.working_directory.c_str(),
               options.parent_death_signal,
               ::getpid(),
-              {streams[0].childs.get(), streams[1].childs.get(), streams[2].childs.get()}};
+              {streams[0].childs.get(), streams[1].childs.get(), streams[2].childs.get()},
+              0};
   int pid_descriptor = -1;
-  const pid_t pid = clone_child(plan, pid_descriptor);
-  if (pid < 0) {
-    error = last_error();
-    return started;
+  pid_t pid = -1;
+  const auto not_before = ticks_since_boot();
+  {
+    auto& places = places_for_starts();
+    const placed_ends placed(places, plan.streams);
+    plan.taken_along = places.end;
+    pid = clone_child(plan, pid_descriptor);
+    if (pid < 0) error = last_error();
   }
+  if (error) return started;
   child.exit.assign(pid_descriptor, error);
   if (error) {
     ::close(pid_descriptor);
@@ -324,6 +390,10 @@ process process::start(const asio::any_io_executor& executor, const process_opti
   }
   child.pid = pid;
   child.is_settled = false;
+  child.start_time = not_before;
+  if (ticks_since_boot() != not_before) {  // a look at /proc costs more than the rest of the parent's part
+    if (const auto facts = facts_of(pid)) child.start_time = facts->start_time;
+  }
   if (plan.error != 0) error = {plan.error, std::generic_category()};
   if (!error) error = take(streams[0].ours, child.input);
   if (!error) error = take(streams[1].ours, child.output);
@@ -333,6 +403,26 @@ process process::start(const asio::any_io_executor& executor, const process_opti
     child.error = std::make_error_code(std::errc::no_child_process);
   }
   return started;
+}
+
+std::error_code process::start_cheaply() {
+  // Linux 5.9; with nothing to close the call only says whether it is known.
+  if (::syscall(SYS_close_range, ~0U, ~0U, 0U) != 0) return last_error();
+  auto& places = places_for_starts();
+  const std::lock_guard hold(places.busy);
+  if (places.end != 0) return {};
+  std::array<descriptor, 4> opened;
+  for (auto& one : opened) {
+    one = descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (one.get() < 0) return last_error();
+    if (const auto error = lift(one)) return error;
+  }
+  places.empty = opened.back().release();
+  for (std::size_t number = 0; number < places.places.size(); ++number) {
+    places.places[number] = opened[number].release();
+    places.end = std::max(places.end, static_cast<unsigned int>(places.places[number]) + 1);
+  }
+  return {};
 }
 
 asio::awaitable<std::pair<std::error_code, exit_status>> process::wait() {

@@ -441,6 +441,94 @@ TEST(process, a_lack_of_descriptors_is_an_error_that_leaves_nothing_behind) {
   EXPECT_GE(lacks, 7) << "three pipes and a pidfd";
 }
 
+TEST(process, tells_who_the_child_is) {
+  asio::io_context context;
+  for (int time = 0; time < 20; ++time) {
+    std::error_code error;
+    auto child = process::start(context.get_executor(), shell("read line"), error);
+    const auto facts = facts_of(child.pid());
+    ASSERT_TRUE(facts);
+    EXPECT_EQ(child.identity(), (process_identity{child.pid(), facts->start_time}));
+  }
+}
+
+// ---- starts that cost the same however many descriptors there are ----
+
+/// Runs `body` in a process of its own, since `start_cheaply` is for good; true when it returned true.
+template <class Body>
+bool holds_elsewhere(Body&& body) {
+  const pid_t other = ::fork();
+  if (other == 0) ::_exit(body() ? 0 : 1);
+  int status = 1;
+  ::waitpid(other, &status, 0);
+  return status == 0;
+}
+
+void open_many() {
+  for (int count = 0; count < 500; ++count) ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+std::string told_by(const std::string& script) {
+  std::string text;
+  run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
+    text = co_await output_of(executor, shell(script));
+  });
+  return text;
+}
+
+/// How many descriptors the kernel had to make room for in the child.
+int room_in_child() {
+  return std::stoi(
+      told_by("while read name value rest; do [ $name != FDSize: ] || echo $value; done < /proc/$$/status"));
+}
+
+TEST(cheap_start, takes_along_only_what_was_open_before) {
+  EXPECT_TRUE(holds_elsewhere([] {
+    const bool is_known = !process::start_cheaply();
+    open_many();
+    return is_known && room_in_child() < 256;
+  }));
+  EXPECT_TRUE(holds_elsewhere([] {
+    open_many();
+    return room_in_child() >= 512;
+  })) << "without it, everything";
+}
+
+TEST(cheap_start, gives_the_child_its_streams_and_nothing_else) {
+  EXPECT_TRUE(holds_elsewhere([] {
+    process::start_cheaply();
+    process::start_cheaply();  // no harm
+    open_many();
+    const auto before = open_descriptors();
+    bool is_right = told_by("ls /proc/$$/fd | tr '\\n' ' '").starts_with("0 1 2 ");
+    is_right = is_right && told_by("echo out; (sleep 0; echo late)") == "out\nlate\n";
+    return is_right && open_descriptors() == before;
+  }));
+}
+
+TEST(cheap_start, leaves_nothing_behind_where_the_child_cannot_be_started) {
+  EXPECT_TRUE(holds_elsewhere([] {
+    process::start_cheaply();
+    asio::io_context context;
+    { asio::posix::stream_descriptor first(context, ::open("/dev/null", O_RDONLY)); }
+    const auto before = open_descriptors();
+    std::error_code error;
+    auto options = shell("true");
+    options.file = "/nonexistent";
+    { auto child = process::start(context.get_executor(), options, error); }
+    return error == std::errc::no_such_file_or_directory && open_descriptors() == before &&
+           told_by("echo on") == "on\n";
+  }));
+}
+
+TEST(cheap_start, works_for_a_parent_without_standard_streams) {
+  EXPECT_TRUE(holds_elsewhere([] {
+    for (const int fd : {0, 1, 2}) ::close(fd);
+    process::start_cheaply();
+    return told_by("echo out; echo err >&2") == "out\n";
+  }));
+}
+
 // ---- the kill ladder ----
 
 class kill_ladder_test : public ::testing::Test {
