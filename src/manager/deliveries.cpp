@@ -1,5 +1,7 @@
 #include "manager/deliveries.hpp"
 
+#include "text/json_text.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <string_view>
@@ -33,7 +35,7 @@ std::error_code deliveries::note(const std::string& worker_id, std::size_t turn)
   if (!open_) open_ = files_.open_append(journal_, error);
   if (error) return error;
   const json line = {{"worker_id", worker_id}, {"turn", turn}};
-  return open_->append(line.dump() + "\n");
+  return open_->append(text::json_text(line) + "\n");
 }
 
 }  // namespace awm::manager

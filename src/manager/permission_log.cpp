@@ -1,5 +1,6 @@
 #include "manager/permission_log.hpp"
 
+#include "text/json_text.hpp"
 #include "text/timestamp.hpp"
 
 #include <nlohmann/json.hpp>
@@ -78,7 +79,7 @@ std::string line_of(const logged_decision& decision, std::chrono::system_clock::
   if (!decision.rule.empty()) line["rule"] = cut(decision.rule);
   if (!decision.scope.empty()) line["scope"] = cut(decision.scope);
   if (!decision.reason.empty()) line["reason"] = cut(decision.reason);
-  return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return text::json_text(line) + "\n";
 }
 
 }  // namespace

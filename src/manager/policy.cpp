@@ -2,6 +2,7 @@
 
 #include "manager/shell_command.hpp"
 #include "manager/wildcard.hpp"
+#include "text/json_text.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -464,7 +465,7 @@ std::string exact_rule_for(std::string_view tool, const json& input) {
   if (text.empty()) {
     const auto canonical = canonical_input(tool, input);
     if (!canonical || !canonical->is_object()) return {};
-    text = canonical->dump(-1, ' ', false, json::error_handler_t::replace);
+    text = text::json_text(*canonical);
   }
   return std::string(tool) + "(" + text + ")";
 }
@@ -484,7 +485,7 @@ std::string request_key(const worker::permission_line& asked) {
   if (input.is_discarded()) return asked.tool + "\n" + asked.input;
   const auto canonical = canonical_input(asked.tool, input);
   return asked.tool + "\n" +
-         (canonical ? canonical->dump(-1, ' ', false, json::error_handler_t::replace) : asked.input);
+         (canonical ? text::json_text(*canonical) : asked.input);
 }
 
 namespace {

@@ -1,5 +1,6 @@
 #include "mcp/jsonrpc.hpp"
 
+#include "text/json_text.hpp"
 #include "text/words.hpp"
 
 #include <utility>
@@ -108,7 +109,7 @@ message read_message(json value) {
 }
 
 std::string to_text(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  return text::json_text(value);
 }
 
 std::string result_text(const json& id, const json& result) {

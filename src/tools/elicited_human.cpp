@@ -1,5 +1,7 @@
 #include "tools/elicited_human.hpp"
 
+#include "text/json_text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -49,7 +51,7 @@ std::string essence_of(const json& input) {
     const auto found = input.is_object() ? input.find(key) : input.end();
     if (found != input.end() && found->is_string()) return one_line(found->get<std::string>());
   }
-  return one_line(input.dump(-1, ' ', false, json::error_handler_t::replace));
+  return one_line(text::json_text(input));
 }
 
 // Claude Code's dialog shows three lines of the words, each cut at the width of the terminal, and no way to the rest

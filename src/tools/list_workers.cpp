@@ -1,3 +1,4 @@
+#include "text/json_text.hpp"
 #include "text/timestamp.hpp"
 #include "text/words.hpp"
 #include "tools/define.hpp"
@@ -79,14 +80,14 @@ asio::awaitable<mcp::tool_result> serve(manager::manager& manager, filter wanted
   if (manager.budget_usd()) answer["budget_usd"] = *manager.budget_usd();
   if (const auto why = manager.queue_stopped(); !why.empty()) answer["queue_stopped"] = why;
   if (const auto until = manager.rate_limited_until(); !until.empty()) answer["rate_limited_until"] = until;
-  std::size_t size = answer.dump().size();
+  std::size_t size = text::json_text(answer).size();
   std::size_t not_shown = 0;
   for (const auto& worker : all) {
     if (!wanted.takes(worker)) continue;
     auto& count = answer["counts"][std::string(manager::to_string(worker.state))];
     count = count.is_null() ? 1 : count.get<int>() + 1;
     auto entry = to_json(worker);
-    size += entry.dump().size() + 1;
+    size += text::json_text(entry).size() + 1;
     if (size <= longest_answer) {
       answer["workers"].push_back(std::move(entry));
     } else {

@@ -1,5 +1,6 @@
 #include "worker/launch_plan.hpp"
 
+#include "text/json_text.hpp"
 #include "text/words.hpp"
 #include "worker/agents.hpp"
 #include "worker/sampling.hpp"
@@ -171,7 +172,7 @@ class planner {
       body = json::object();
     }
     body.update(choice_.extra_body);
-    if (!body.empty()) set(extra_body_variable, body.dump(-1, ' ', false, json::error_handler_t::replace));
+    if (!body.empty()) set(extra_body_variable, text::json_text(body));
   }
 
   void refuse_extra_body(std::string_view given) {
@@ -252,7 +253,7 @@ class planner {
       return;
     }
     if (!servers.is_object()) {
-      fail("mcp", servers.dump(-1, ' ', false, json::error_handler_t::replace), "give none, inherit, or an object");
+      fail("mcp", text::json_text(servers), "give none, inherit, or an object");
       return;
     }
     const bool wrapped = servers.size() == 1 && servers.contains("mcpServers");
@@ -262,7 +263,7 @@ class planner {
       if (entry.is_object() && (is_text("command") || is_text("url"))) continue;
       fail("mcp", name, "the entry of a server must be an object with a command or a url");
     }
-    plan_.mcp_config = json{{"mcpServers", entries}}.dump(-1, ' ', false, json::error_handler_t::replace);
+    plan_.mcp_config = text::json_text({{"mcpServers", entries}});
   }
 
   /// 2.1.197 begins the first turn after 2 to 3 s, with the tools of a server that is still starting left out.
@@ -274,7 +275,7 @@ class planner {
   /// 2.1.197 ignores a schema that it cannot use, and then the worker gives no structured result.
   void check_json_schema() {
     if (!wanted_.json_schema || wanted_.json_schema->value("type", json()) == "object") return;
-    fail("json_schema", text::shortened(wanted_.json_schema->dump(-1, ' ', false, json::error_handler_t::replace), 200),
+    fail("json_schema", text::shortened(text::json_text(*wanted_.json_schema), 200),
          "give a JSON Schema with \"type\": \"object\" at its root");
   }
 

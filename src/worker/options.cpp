@@ -1,5 +1,7 @@
 #include "worker/options.hpp"
 
+#include "text/json_text.hpp"
+
 #include <type_traits>
 
 namespace awm::worker {
@@ -195,7 +197,7 @@ json make_nullable(json properties) {
 
 std::string to_string(const option_error& error) {
   // What a caller sent may hold broken UTF-8, which must not throw on the way into an error text.
-  const std::string value = json(error.value).dump(-1, ' ', false, json::error_handler_t::replace);
+  const auto value = text::json_text(error.value);
   return error.field + " " + value + ": " + error.fix;
 }
 

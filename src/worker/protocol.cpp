@@ -1,6 +1,7 @@
 #include "worker/protocol.hpp"
 
 #include "coro/line_buffer.hpp"
+#include "text/json_text.hpp"
 #include "text/words.hpp"
 #include "worker/json_repair.hpp"
 
@@ -262,7 +263,7 @@ child_line read_system(const dom::object& object) {
 
 std::string as_line(const json& message) {
   // A prompt may hold bytes that are not UTF-8; JSON may not.
-  auto text = message.dump(-1, ' ', false, json::error_handler_t::replace);
+  auto text = text::json_text(message);
   text += '\n';
   return text;
 }

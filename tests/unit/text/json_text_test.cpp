@@ -1,0 +1,67 @@
+#include "text/json_text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+namespace awm::text {
+namespace {
+
+using nlohmann::json;
+
+std::string as_the_library_does(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+TEST(json_text, is_what_the_library_makes_of_it) {
+  const json values = {nullptr,
+                       true,
+                       false,
+                       0,
+                       -1,
+                       std::numeric_limits<std::int64_t>::min(),
+                       std::numeric_limits<std::uint64_t>::max(),
+                       0.1,
+                       1e300,
+                       3.0,
+                       std::numeric_limits<double>::infinity(),
+                       "",
+                       "plain",
+                       "say \"hi\" \\ there/",
+                       std::string("nul \0 in it", 11),
+                       "Grüße, 世界 🎉",
+                       "\x7f",
+                       json::array(),
+                       json::object(),
+                       {{"a\n", {1, {{"b", "c"}}}}, {"ü", json::array({nullptr})}}};
+  for (const auto& value : values) EXPECT_EQ(json_text(value), as_the_library_does(value));
+  EXPECT_EQ(json_text(values), as_the_library_does(values));
+}
+
+TEST(json_text, escapes_every_byte_that_has_to_be) {
+  for (int byte = 0; byte < 0x80; ++byte) {
+    const auto text =
+        "before" + std::string(1, static_cast<char>(byte)) + "after" + std::string(1, static_cast<char>(byte));
+    EXPECT_EQ(json_text(text), as_the_library_does(text)) << byte;
+    EXPECT_EQ(json::parse(json_text(text)), text) << byte;
+  }
+}
+
+TEST(json_text, replaces_what_is_no_utf8) {
+  for (const std::string text : {"\xff", "cut \xe4\xb8", "\xc0\x80", "\xed\xa0\x80", "a\x80\"b"}) {
+    EXPECT_EQ(json_text(text), as_the_library_does(text));
+    EXPECT_TRUE(json::accept(json_text(text)));
+  }
+}
+
+TEST(json_text, is_appended) {
+  std::string text = "x";
+  append_json(text, {1, "2"});
+  append_json_string(text, "3");
+  EXPECT_EQ(text, "x[1,\"2\"]\"3\"");
+}
+
+}  // namespace
+}  // namespace awm::text
