@@ -3,6 +3,7 @@
 #include "cli/version.hpp"
 #include "coro/clock.hpp"
 #include "coro/join_until.hpp"
+#include "coro/process.hpp"
 #include "coro/signal_listener.hpp"
 #include "coro/task_group.hpp"
 #include "manager/manager.hpp"
@@ -19,6 +20,7 @@
 #include <spdlog/spdlog.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -126,18 +128,22 @@ void open_standard_streams() {
 
 /// The usual soft limit of 1024 would end at 200 workers.
 void raise_descriptor_limit() {
+  constexpr rlim_t worth_it = 1024;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+  // Where it cannot, starts only take longer. With few descriptors there is nothing to gain, and valgrind, which does
+  // not know this kind of start, can be used.
+  if (limit.rlim_cur > worth_it) coro::process::start_cheaply();
 }
 
 /// How many workers the descriptors are enough for. Those beyond it wait in the queue instead of failing.
 std::size_t workers_with_descriptors() {
   // Three pipes, a pidfd and the transcript that is being written.
   constexpr std::size_t for_a_worker = 5;
-  // The program's own; and while children start, both ends of their pipes.
-  constexpr std::size_t for_the_rest = 40;
+  // The program's own; and while a child starts, both ends of its pipes.
+  constexpr std::size_t for_the_rest = 64;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
   return (std::max<std::size_t>(limit.rlim_cur, for_the_rest + for_a_worker) - for_the_rest) / for_a_worker;
@@ -254,6 +260,9 @@ int serve(const config& settings) {
   spdlog::set_level(spdlog::level::from_str(settings.log_level));
   spdlog::info("async-worker-manager {} serves MCP on stdin and stdout", version);
   raise_descriptor_limit();
+  // A chatty worker needs another 64 KiB for a moment, thousands of times a second; they are not fetched from the
+  // system and given back each time.
+  ::mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
   try {
     return service(settings).run();
   } catch (const std::exception& error) {

@@ -2,6 +2,7 @@
 
 #include "text/words.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace awm::manager {
@@ -14,18 +15,15 @@ constexpr std::size_t longest_line = 160;
 
 void activity::note(const worker::message_line& message, coro::clock::time_point now) {
   last_ = now;
-  if (message.role == "assistant" && !message.text.empty()) {
-    // More than fits, so that it is shortened, and not all of it, which would be copied and searched.
-    add_line("said: " + std::string(text::beginning(message.text, 2 * longest_line)));
-  }
+  if (message.role == "assistant" && !message.text.empty()) add_line("said: ", message.text);
   for (const auto& use : message.tool_uses) {
     auto what = use.summary.empty() ? use.name : use.name + ": " + use.summary;
-    add_line(what);
+    add_line("", what);
     current_id_ = use.id;
     enter(std::move(what), now);
   }
   for (const auto& end : message.tool_ends) {
-    if (end.is_error) add_line("failed: " + (end.id == current_id_ ? current_ : std::string("a tool call")));
+    if (end.is_error) add_line("failed: ", end.id == current_id_ ? current_ : "a tool call");
     if (end.id == current_id_) enter({}, now);
   }
 }
@@ -40,12 +38,28 @@ void activity::enter(std::string what, coro::clock::time_point now) {
   since_ = now;
 }
 
-void activity::add_line(std::string line) {
-  for (auto& character : line) {
-    if (character == '\n' || character == '\r' || character == '\t') character = ' ';
+/// Most lines are never looked at, so this does no more than to keep the beginning, in the room of one that goes.
+void activity::add_line(std::string_view what, std::string_view text) {
+  const auto shown = text::beginning(text, longest_line - what.size());
+  std::size_t place = lines_.size();
+  if (place < most_lines) {
+    lines_.emplace_back();
+  } else {
+    place = std::exchange(oldest_, (oldest_ + 1) % most_lines);
   }
-  lines_.push_back(text::shortened(line, longest_line));
-  if (lines_.size() > most_lines) lines_.pop_front();
+  auto& line = lines_[place];
+  line.assign(what).append(shown);
+  if (shown.size() < text.size()) line += "…";
+}
+
+std::vector<std::string> activity::lines() const {
+  auto lines = lines_;
+  std::rotate(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(oldest_), lines.end());
+  for (auto& line : lines) {
+    std::replace_if(
+        line.begin(), line.end(), [](char one) { return one == '\n' || one == '\r' || one == '\t'; }, ' ');
+  }
+  return lines;
 }
 
 }  // namespace awm::manager

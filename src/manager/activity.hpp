@@ -3,8 +3,10 @@
 #include "coro/clock.hpp"
 #include "worker/protocol.hpp"
 
-#include <deque>
+#include <cstddef>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace awm::manager {
 
@@ -26,17 +28,18 @@ class activity {
   coro::clock::time_point last() const { return last_; }
 
   /// The last lines, oldest first.
-  const std::deque<std::string>& lines() const { return lines_; }
+  std::vector<std::string> lines() const;
 
  private:
-  void add_line(std::string line);
+  void add_line(std::string_view what, std::string_view text);
   void enter(std::string what, coro::clock::time_point now);
 
   std::string current_;
   std::string current_id_;
   coro::clock::time_point since_{};
   coro::clock::time_point last_{};
-  std::deque<std::string> lines_;
+  std::vector<std::string> lines_;
+  std::size_t oldest_ = 0;  // of them, once there are as many as are kept
 };
 
 }  // namespace awm::manager

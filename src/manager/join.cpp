@@ -74,24 +74,24 @@ asio::awaitable<join::loan> join::wait(wait_request request, progress report) {
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) throw std::system_error(asio::error::operation_aborted);
   }
-  taken.result.finished = take(request.workers);
+  take(request, taken.result);
   taken.result.delivered_elsewhere = std::move(self->delivered_elsewhere);
   lend(taken, &*self);
   co_return taken;
 }
 
-std::vector<finished_turn> join::take(const selection& workers) {
-  std::vector<finished_turn> taken;
+void join::take(const wait_request& request, join_result& into) {
   for (auto turn = undelivered_.begin(); turn != undelivered_.end();) {
-    if (!workers.contains(turn->worker_id)) {
-      ++turn;
+    const auto current = turn++;
+    if (!request.workers.contains(current->worker_id)) continue;
+    if (into.finished.size() == request.most) {
+      ++into.left[current->state];
       continue;
     }
-    here_.erase(here_.find(turn->worker_id));
-    taken.push_back(std::move(*turn));
-    turn = undelivered_.erase(turn);
+    here_.erase(here_.find(current->worker_id));
+    into.finished.push_back(std::move(*current));
+    undelivered_.erase(current);
   }
-  return taken;
 }
 
 void join::lend(loan& taken, const waiter* taker) {

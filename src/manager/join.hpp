@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -61,11 +62,15 @@ struct wait_request {
   bool any = false;
   /// Nothing: as long as it takes.
   std::optional<coro::clock::duration> timeout;
+  /// As many turns at most; the others stay for the next one.
+  std::size_t most = static_cast<std::size_t>(-1);
 };
 
 /// What a `wait` found.
 struct join_result {
   std::vector<finished_turn> finished;
+  /// How many more had ended, by how.
+  std::map<worker_state, std::size_t> left;
   /// Workers whose turns ended during this wait, but were told to another one.
   std::vector<std::string> delivered_elsewhere;
   bool timed_out = false;
@@ -113,7 +118,8 @@ class join {
     /// false may still follow: the client threw the response away. That is believed until the next wait begins: who
     /// waits again has read the answer.
     std::function<void(bool written)> settle;
-    /// Keeps the first `count` turns and gives the others back, for the next wait. Before `settle`.
+    /// Keeps the first `count` turns and gives the others back, for the next wait; `result.left` is as it was. Before
+    /// `settle`.
     std::function<void(std::size_t count)> keep;
   };
 
@@ -131,7 +137,7 @@ class join {
   std::size_t undelivered(const selection& workers) const;
   std::size_t lent(const selection& workers) const;
   bool is_over(const wait_request& request) const;
-  std::vector<finished_turn> take(const selection& workers);
+  void take(const wait_request& request, join_result& into);
   void lend(loan& taken, const waiter* taker);
   void take_back(std::vector<finished_turn> turns);
 

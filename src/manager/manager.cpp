@@ -36,6 +36,13 @@ fs::path own_file(const manager_config& config, const char* name) {
   return config.log_dir / name;
 }
 
+/// Where the lock `key` lies. To take one the kernel walks through all that are taken of the same file, so thousands
+/// are spread over sixteen.
+fs::path owners_file(const manager_config& config, std::uint64_t key) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  return config.log_dir / (std::string(".owners-") + digits[key % digits.size()]);
+}
+
 worker::launch_spec version_question(const manager_config& config) {
   return {config.claude.string(),
           {"--version"},
@@ -541,7 +548,8 @@ void manager::end_warmth(managed_worker& worker) {
 bool manager::own(managed_worker& worker) {
   if (worker.ownership) return true;
   std::error_code error;
-  worker.ownership = files_.try_lock(own_file(config_, ".owners"), worker::lock_key(worker.id), error);
+  const auto key = worker::lock_key(worker.id);
+  worker.ownership = files_.try_lock(owners_file(config_, key), key, error);
   // A file system without locks cannot tell; there, two servers in one folder are not told apart.
   return worker.ownership != nullptr || error;
 }

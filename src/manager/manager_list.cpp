@@ -2,6 +2,7 @@
 
 #include "coro/join_until.hpp"
 #include "manager/manager.hpp"
+#include "text/json_text.hpp"
 #include "text/timestamp.hpp"
 #include "text/words.hpp"
 #include "worker/uuid.hpp"
@@ -29,10 +30,6 @@ std::string worker_id_of(const fs::path& path) {
   if (!name.starts_with(transcript_prefix) || !name.ends_with(transcript_suffix)) return {};
   auto id = name.substr(transcript_prefix.size(), name.size() - transcript_prefix.size() - transcript_suffix.size());
   return worker::is_uuid(id) ? id : std::string();
-}
-
-std::string dumped(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 std::int64_t seconds_between(coro::clock::time_point from, coro::clock::time_point to) {
@@ -174,8 +171,9 @@ asio::awaitable<std::vector<worker_summary>> manager::list() {
 
 std::vector<worker_summary> manager::at_work(const selection& which, std::size_t most) const {
   std::vector<worker_summary> found;
+  const auto wanted = std::min(most, outstanding(which).total());
   for (const auto& [id, worker] : workers_) {
-    if (found.size() == most) break;
+    if (found.size() == wanted) break;  // most of the time before the first: a wait that is over has nobody at work
     if (worker->is_outstanding() && which.contains(id)) found.push_back(summarize(*worker));
   }
   return found;
@@ -202,7 +200,7 @@ worker_summary manager::summarize(const managed_worker& worker) const {
   shown.is_elsewhere = is_elsewhere(worker);
   shown.error = worker.error;
   shown.transcript_path = worker.transcript_path;
-  shown.recent.assign(worker.doing.lines().begin(), worker.doing.lines().end());
+  shown.recent = worker.doing.lines();
   if (worker.state() == worker_state::queued) shown.queue_position = queue_.position(worker.id);
   shown.held_by = worker.held_by;
   if (shown.queue_position && queue_.held_until())
@@ -292,21 +290,21 @@ std::string manager::status_entry(const managed_worker& worker) const {
                       {"turns", worker.turns},
                       {"activity", activity.empty() ? json(nullptr) : json(activity)},
                       {"transcript", worker.transcript_path}};
-  auto text = dumped(entry);
+  auto text = text::json_text(entry);
   text.pop_back();
   return text;
 }
 
 /// Most workers have not changed since the last time, and five thousand of them are told of five times a second.
 std::string manager::status() const {
-  std::string text = "{\"session_id\": " + dumped(session_id_) +
-                     ",\n \"updated\": " + dumped(text::timestamp(clock_.utc_now())) +
-                     ",\n \"cost_usd\": " + dumped(spent_usd());
-  if (config_.budget_usd) text += ",\n \"budget_usd\": " + dumped(*config_.budget_usd);
+  std::string text = "{\"session_id\": " + text::json_text(session_id_) +
+                     ",\n \"updated\": " + text::json_text(text::timestamp(clock_.utc_now())) +
+                     ",\n \"cost_usd\": " + text::json_text(spent_usd());
+  if (config_.budget_usd) text += ",\n \"budget_usd\": " + text::json_text(*config_.budget_usd);
   const auto limit = rate_limited_until();
-  if (!limit.empty()) text += ",\n \"rate_limited_until\": " + dumped(limit);
+  if (!limit.empty()) text += ",\n \"rate_limited_until\": " + text::json_text(limit);
   if (config_.prewarm > 0) {
-    text += ",\n \"spares\": " + dumped(json{{"ready", spares_.ready()}, {"starting", spares_.starting()}});
+    text += ",\n \"spares\": " + text::json_text(json{{"ready", spares_.ready()}, {"starting", spares_.starting()}});
   }
   text += ",\n \"agents\": [";
   const auto positions = queue_.positions();
@@ -320,7 +318,7 @@ std::string manager::status() const {
     if (position != positions.end()) text += ",\"queue_position\":" + std::to_string(position->second);
     const auto held_by =
         position != positions.end() && queue_.held_until() ? "waiting for rate limit until " + limit : worker->held_by;
-    if (!held_by.empty()) text += ",\"held_by\":" + dumped(held_by);
+    if (!held_by.empty()) text += ",\"held_by\":" + text::json_text(held_by);
     text += '}';
   }
   text += "]}\n";

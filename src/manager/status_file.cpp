@@ -6,8 +6,10 @@
 namespace awm::manager {
 namespace {
 
-// Five times a second is more than people see, and cheap also with five hundred workers.
+// Five times a second is more than people see.
 constexpr std::chrono::milliseconds pause{200};
+// With thousands of workers less often, so that it takes a fiftieth of the time at most.
+constexpr int share_of_writing = 50;
 
 }  // namespace
 
@@ -22,7 +24,8 @@ status_file::status_file(worker::files& files, coro::clock& clock, std::filesyst
 
 void status_file::changed() {
   if (is_closed_ || std::exchange(is_stale_, true)) return;
-  soon_.arm(std::max(clock_.now(), written_at_ + pause), [this] { flush(); });
+  soon_.arm(std::max(clock_.now(), written_at_ + std::max<coro::clock::duration>(pause, share_of_writing * took_)),
+            [this] { flush(); });
 }
 
 void status_file::flush() {
@@ -30,6 +33,7 @@ void status_file::flush() {
   if (!std::exchange(is_stale_, false)) return;
   written_at_ = clock_.now();
   write();
+  took_ = clock_.now() - written_at_;
   written_();
 }
 

@@ -42,6 +42,7 @@ class status_file {
   bool is_stale_ = false;
   bool is_closed_ = false;
   coro::clock::time_point written_at_{};
+  coro::clock::duration took_{};
 };
 
 }  // namespace awm::manager

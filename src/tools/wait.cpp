@@ -1,3 +1,4 @@
+#include "text/json_text.hpp"
 #include "text/words.hpp"
 #include "tools/define.hpp"
 #include "tools/tools.hpp"
@@ -29,8 +30,12 @@ constexpr std::size_t preview_size = 200;
 
 // The longest answer, in bytes of JSON: below what Claude Code shows inline (50,000 characters).
 constexpr std::size_t longest_answer = 39'000;
+// More turns than fit into it: the shortest takes over 200 bytes.
+constexpr std::size_t most_turns = 200;
 // Of it, for the questions.
 constexpr std::size_t longest_questions = 16'000;
+// More of them than fit.
+constexpr std::size_t most_questions = 200;
 
 // Of a result that is nowhere else, since its transcript could not be written.
 constexpr std::size_t longest_result = 20'000;
@@ -126,9 +131,9 @@ json first_of(const std::vector<std::string>& list) {
   return some;
 }
 
-const char* list_for(const manager::finished_turn& turn) {
-  if (turn.state == manager::worker_state::completed) return "completed";
-  return turn.state == manager::worker_state::cancelled ? "cancelled" : "failed";
+const char* list_for(manager::worker_state state) {
+  if (state == manager::worker_state::completed) return "completed";
+  return state == manager::worker_state::cancelled ? "cancelled" : "failed";
 }
 
 /// What has to be said of a turn in any case.
@@ -217,28 +222,23 @@ json describe(const manager::pending_permission& pending, std::size_t longest_te
 /// counted.
 void add_questions(json& answer, const std::list<manager::pending_permission>& pending) {
   constexpr std::array<std::size_t, 3> lengths{4000, 500, 100};
-  std::map<std::string, std::string> first_with;  // by key, its request_id
-  std::vector<std::string> same_as;               // empty: the first of its kind
-  for (const auto& one : pending) {
-    const auto [first, is_new] = first_with.emplace(manager::request_key(one.question), one.request_id);
-    same_as.push_back(is_new ? "" : first->second);
-  }
   json shown;
   for (const auto longest_text : lengths) {
     shown = json::array();
-    auto same = same_as.begin();
+    std::map<std::string, std::string> first_with;  // by key, its request_id
     for (const auto& one : pending) {
+      if (shown.size() == most_questions) break;
       auto entry = describe(one, longest_text);
-      if (!same->empty()) {
-        entry["same_as"] = *same;
+      const auto [first, is_new] = first_with.emplace(manager::request_key(one.question), one.request_id);
+      if (!is_new) {
+        entry["same_as"] = first->second;
         entry["input"] = json::object();
       }
-      ++same;
       shown.push_back(std::move(entry));
     }
-    if (shown.dump().size() <= longest_questions) break;
+    if (text::json_text(shown).size() <= longest_questions) break;
   }
-  while (shown.size() > 1 && shown.dump().size() > longest_questions) {
+  while (shown.size() > 1 && text::json_text(shown).size() > longest_questions) {
     shown.erase(shown.begin() + static_cast<std::ptrdiff_t>(shown.size() / 2), shown.end());
   }
   if (shown.size() < pending.size()) answer["pending_not_shown"] = pending.size() - shown.size();
@@ -260,6 +260,27 @@ json describe_rest(const std::vector<manager::worker_summary>& workers) {
   return rest;
 }
 
+/// How many of the entries have room, from the first on.
+std::size_t how_many_fit(const std::vector<json>& entries, std::size_t room) {
+  std::size_t size = 0;
+  const auto first_without = std::find_if(entries.begin(), entries.end(), [&](const json& entry) {
+    size += text::json_text(entry).size() + 1;
+    return size > room;
+  });
+  return static_cast<std::size_t>(first_without - entries.begin());
+}
+
+/// The turns as they are told: all of them with everything, or what has to be said of as many as fit, but of one at
+/// least.
+std::vector<json> tell(const std::vector<manager::finished_turn>& turns, std::size_t room) {
+  std::vector<json> entries;
+  for (const auto& turn : turns) entries.push_back(describe(turn));
+  if (how_many_fit(entries, room) == turns.size()) return entries;
+  std::transform(turns.begin(), turns.end(), entries.begin(), brief);
+  entries.resize(std::max<std::size_t>(how_many_fit(entries, room), 1));
+  return entries;
+}
+
 /// The answer in the making: what everybody needs to know first, then as much of the finished turns as fits.
 json describe(const manager::manager& manager, manager::join::loan& loan, const manager::selection& workers) {
   auto& found = loan.result;
@@ -268,35 +289,29 @@ json describe(const manager::manager& manager, manager::join::loan& loan, const 
   add_questions(answer, manager.questions_for_model());
   if (const auto asked = manager.questions_with_human(); asked > 0) answer["awaiting_user"] = asked;
   if (found.timed_out) answer["timed_out"] = true;
-  if (auto rest = describe_rest(manager.at_work(workers, most_at_work)); !rest.empty()) answer["still_at_work"] = std::move(rest);
+  if (auto rest = describe_rest(manager.at_work(workers, most_at_work)); !rest.empty())
+    answer["still_at_work"] = std::move(rest);
   if (const auto why = manager.queue_stopped(); !why.empty()) answer["queue_stopped"] = why;
   if (const auto until = manager.rate_limited_until(); !until.empty()) answer["rate_limited_until"] = until;
   if (!found.delivered_elsewhere.empty()) answer["delivered_elsewhere"] = found.delivered_elsewhere;
   if (auto conflicts = describe_conflicts(found.finished); !conflicts.empty())
     answer["conflicts"] = std::move(conflicts);
-  const auto room = longest_answer - std::min(longest_answer, answer.dump().size());
-  const auto fits = [room](const std::vector<json>& entries) {
-    std::size_t size = 0;
-    for (const auto& entry : entries) size += entry.dump().size() + 1;
-    return size <= room;
-  };
-  std::vector<json> entries;
-  for (const auto& turn : found.finished) entries.push_back(describe(turn));
-  if (!fits(entries)) {
-    std::transform(found.finished.begin(), found.finished.end(), entries.begin(), brief);
+  const auto room = longest_answer - std::min(longest_answer, text::json_text(answer).size());
+  auto shown = tell(found.finished, room);
+  for (std::size_t index = shown.size(); index < found.finished.size(); ++index) {
+    ++found.left[found.finished[index].state];
   }
-  while (entries.size() > 1 && !fits(entries)) entries.resize(entries.size() - (entries.size() + 9) / 10);
-  if (entries.size() < found.finished.size()) {
+  if (!found.left.empty()) {
     json more = {{"note", "Finished too, and not shown: call wait again for them; list_workers shows all."}};
-    for (std::size_t index = entries.size(); index < found.finished.size(); ++index) {
-      auto& count = more[list_for(found.finished[index])];
-      count = count.is_null() ? 1 : count.get<int>() + 1;
+    for (const auto& [state, count] : found.left) {
+      auto& total = more[list_for(state)];
+      total = total.is_null() ? count : total.get<std::size_t>() + count;
     }
     answer["more"] = std::move(more);
-    loan.keep(entries.size());
+    loan.keep(shown.size());
   }
-  for (std::size_t index = 0; index < entries.size(); ++index) {
-    answer[list_for(found.finished[index])].push_back(std::move(entries[index]));
+  for (std::size_t index = 0; index < shown.size(); ++index) {
+    answer[list_for(found.finished[index].state)].push_back(std::move(shown[index]));
   }
   return answer;
 }
@@ -341,7 +356,8 @@ void from_json(const json& from, arguments& into) {
 
 asio::awaitable<mcp::tool_result> serve(manager::manager& manager, arguments given, mcp::request_context& context) {
   manager::join::progress report = progress_report(context);
-  const manager::wait_request& request = given.request;
+  auto& request = given.request;
+  request.most = most_turns;
   auto waited = co_await manager.wait(request, std::move(report));
   if (const auto* const refused = std::get_if<manager::refusal>(&waited))
     co_return mcp::tool_result::error(refused->reason);

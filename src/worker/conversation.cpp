@@ -293,6 +293,8 @@ asio::awaitable<void> conversation::read_to_end() {
       const auto got = child_->read_output(buffer);
       if (got.what == read_outcome::kind::bytes) {
         receive({buffer.data(), got.size});
+        const bool is_empty = got.size < buffer.size();  // a pipe gives all that it has
+        if (is_empty && !has_ended) break;
         continue;
       }
       // Once the child is gone an empty pipe is the end, even if a grandchild still holds it open.

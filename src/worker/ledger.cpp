@@ -2,6 +2,7 @@
 
 #include "coro/join_until.hpp"
 #include "coro/process_tree.hpp"
+#include "text/json_text.hpp"
 #include "worker/marker.hpp"
 #include "worker/uuid.hpp"
 
@@ -288,15 +289,14 @@ bool ledger::open() {
   file_ = file;
   const auto facts = coro::facts_of(::getpid());
   const json first = {{"pid", ::getpid()}, {"start_time", facts ? facts->start_time : 0}, {"boot_id", boot_id()}};
-  unwritten_.insert(0, first.dump() + "\n");
+  unwritten_.insert(0, text::json_text(first) + "\n");
   return true;
 }
 
-void ledger::note(pid_t pid, std::string_view worker_id) {
-  const auto facts = coro::facts_of(pid);
-  if (!facts) return;
-  const json line = {{"pid", pid}, {"start_time", facts->start_time}, {"worker_id", worker_id}};
-  unwritten_ += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+void ledger::note(const process_identity& child, std::string_view worker_id) {
+  const json line = {{"pid", child.pid}, {"start_time", child.start_time}, {"worker_id", worker_id}};
+  text::append_json(unwritten_, line);
+  unwritten_ += '\n';
   if (open()) write();
 }
 
@@ -305,6 +305,7 @@ void ledger::prepare() {
 }
 
 void ledger::write() {
+  if (unwritten_.empty()) return;
   const auto written = ::write(file_, unwritten_.data(), unwritten_.size());
   if (written > 0) unwritten_.erase(0, static_cast<std::size_t>(written));
 }

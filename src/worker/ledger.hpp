@@ -3,8 +3,7 @@
 // So a manager writes down whom it started, and the next one in the same log folder ends whom it finds of them.
 
 #include "coro/clock.hpp"
-
-#include <sys/types.h>
+#include "coro/process_tree.hpp"
 
 #include <filesystem>
 #include <string>
@@ -34,7 +33,7 @@ class ledger {
   void prepare();
 
   /// Adds a child. Where it cannot be written, as long as there is no log folder, it is kept for the next time.
-  void note(pid_t pid, std::string_view worker_id);
+  void note(const coro::process_identity& child, std::string_view worker_id);
 
   /// The orderly end: no child is left.
   void remove();

@@ -45,6 +45,7 @@ struct running_child {
   coro::process process;
   std::shared_ptr<offspring> registry;
   std::string input;  // not yet given to the writer
+  bool is_writing = false;
   bool close_input = false;
   bool input_closed = false;
   coro::event has_input;
@@ -66,7 +67,9 @@ asio::awaitable<void> write_input(shared_child child) {
       continue;
     }
     const auto text = std::exchange(child->input, {});
+    child->is_writing = true;
     const auto [error, written] = co_await asio::async_write(pipe, asio::buffer(text), coro::as_value);
+    child->is_writing = false;
     if (error) break;  // the child closed its stdin; its exit or its result says why
   }
   child->input_closed = true;
@@ -74,16 +77,24 @@ asio::awaitable<void> write_input(shared_child child) {
   pipe.close(ignored);
 }
 
+/// Keeps the end of what the child has written to stderr by now. False when nothing more can come.
+bool take_errors(running_child& child) {
+  std::array<char, error_tail_size> buffer;
+  std::error_code error;
+  const auto size = child.process.standard_error().read_some(asio::buffer(buffer), error);
+  if (error) return error == asio::error::would_block;
+  child.error_tail.append(buffer.data(), size);
+  if (child.error_tail.size() > error_tail_size) {
+    child.error_tail.erase(0, child.error_tail.size() - error_tail_size);
+  }
+  return true;
+}
+
 asio::awaitable<void> read_errors(shared_child child) {
-  std::array<char, 1024> buffer;
-  for (;;) {
-    const auto [error, size] =
-        co_await child->process.standard_error().async_read_some(asio::buffer(buffer), coro::as_value);
+  auto& pipe = child->process.standard_error();
+  for (bool goes_on = true; goes_on; goes_on = take_errors(*child)) {
+    const auto [error] = co_await pipe.async_wait(asio::posix::stream_descriptor::wait_read, coro::as_value);
     if (error) co_return;
-    child->error_tail.append(buffer.data(), size);
-    if (child->error_tail.size() > error_tail_size) {
-      child->error_tail.erase(0, child->error_tail.size() - error_tail_size);
-    }
   }
 }
 
@@ -95,10 +106,7 @@ asio::awaitable<void> await_exit(shared_child child) {
   child->exit = status;
   child->registry->release();
   // What the child wrote last to stderr is in the pipe; a process that could not be ended may hold the other end.
-  std::array<char, error_tail_size> rest;
-  std::error_code nothing_more;
-  const auto size = child->process.standard_error().read_some(asio::buffer(rest), nothing_more);
-  child->error_tail.append(rest.data(), size);
+  take_errors(*child);
   child->exited.set();
   // Wakes whoever waits for output: there may be no end of the stream to wake them.
   std::error_code ignored;
@@ -137,7 +145,13 @@ class local_child final : public child {
 
   void send(std::string text) override {
     if (shared_->close_input || shared_->input_closed) return;
-    shared_->input += text;
+    std::size_t written = 0;
+    if (shared_->input.empty() && !shared_->is_writing) {
+      std::error_code error;
+      written = shared_->process.standard_input().write_some(asio::buffer(text), error);
+      if (written == text.size()) return;  // as it is almost always
+    }
+    shared_->input.append(text, written);
     shared_->has_input.set();
   }
 
@@ -183,7 +197,7 @@ std::unique_ptr<child> local_launcher::start(const launch_spec& spec, std::error
   if (ledger_) ledger_->prepare();
   auto process = coro::process::start(executor_, options, error);
   if (error) return nullptr;
-  if (ledger_) ledger_->note(process.pid(), spec.label);
+  if (ledger_) ledger_->note(process.identity(), spec.label);
   return std::make_unique<local_child>(
       executor_, std::make_shared<running_child>(std::move(process), number, executor_, offspring_));
 }

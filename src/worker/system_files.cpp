@@ -108,7 +108,8 @@ class system_output_file final : public output_file {
 
 class system_file_lock final : public file_lock {
  public:
-  system_file_lock(std::shared_ptr<system_files::lock_file> file, std::uint64_t key) : file_(std::move(file)), key_(key) {}
+  system_file_lock(std::shared_ptr<system_files::lock_file> file, std::uint64_t key)
+      : file_(std::move(file)), key_(key) {}
   ~system_file_lock() override;
 
  private:

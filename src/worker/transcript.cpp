@@ -1,6 +1,7 @@
 #include "worker/transcript.hpp"
 
 #include "coro/line_buffer.hpp"
+#include "text/json_text.hpp"
 
 #include <simdjson.h>
 
@@ -21,42 +22,24 @@ constexpr std::string_view end_of_messages = "],\n\"worker_id\":";
 
 constexpr std::size_t ordinary_write = std::size_t{8} * 1024;
 
-std::string dumped(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 std::optional<std::string> text_or_nothing(const json& value) {
   if (!value.is_string()) return std::nullopt;
   return value.get<std::string>();
 }
 
-/// Writes the members of a JSON object, one a line, so that a person finds them with less and grep as well. What is
-/// simple is written by hand: a serializer for each costs three times as much as everything else in a turn's books.
+/// Writes the members of a JSON object, one a line, so that a person finds them with less and grep as well.
 class member_writer {
  public:
   explicit member_writer(std::string& text) : text_(text) {}
 
   void add(std::string_view key, std::string_view value) {
     begin(key);
-    const auto is_plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
-    if (!std::all_of(value.begin(), value.end(), is_plain)) {
-      text_ += dumped(value);
-      return;
-    }
-    text_ += '"';
-    text_ += value;
-    text_ += '"';
+    text::append_json_string(text_, value);
   }
 
   void add(std::string_view key, const json& value) {
     begin(key);
-    if (value.is_null()) {
-      text_ += "null";
-    } else if (value.is_structured() && value.empty()) {
-      text_ += value.is_array() ? "[]" : "{}";
-    } else {
-      text_ += dumped(value);
-    }
+    text::append_json(text_, value);
   }
 
   void add(std::string_view key, const std::vector<std::string>& value) {
@@ -304,38 +287,40 @@ std::string transcript::rest() const {
 std::error_code transcript::start_version(const fs::path& path, std::unique_ptr<output_file>& file) {
   std::error_code error;
   file = files_.create(path, error);
-  if (error) return error;
-  // A worker's first turn has nothing before it but what is known here.
-  const bool is_empty = messages_end_ <= opening.size();
-  return is_empty ? file->append(opening) : file->append_from(path_, 0, messages_end_);
+  if (error || is_first_turn()) return error;
+  return file->append_from(path_, 0, messages_end_);
+}
+
+bool transcript::is_first_turn() const {
+  return messages_end_ <= opening.size();
 }
 
 std::error_code transcript::save() {
   const auto temporary = sibling(".tmp");
   std::unique_ptr<output_file> file;
   if (const auto error = start_version(temporary, file)) return error;
-  if (const auto error = file->append(rest())) return error;
+  if (const auto error = file->append((is_first_turn() ? std::string(opening) : "") + rest())) return error;
   if (const auto error = files_.rename(temporary, path_)) return error;
   if (messages_end_ == 0) messages_end_ = opening.size();
   return {};
 }
 
 std::error_code transcript::begin_turn(std::string_view prompt) {
-  unwritten_.clear();
+  first_entry_ = is_first_turn();
+  unwritten_ = first_entry_ ? opening : "";
   last_reply_.clear();
   has_split_replies_ = false;
-  first_entry_ = messages_end_ <= opening.size();
   if (const auto error = start_version(sibling(".part"), part_)) {
     part_.reset();
     return error;
   }
-  part_end_ = std::max<std::uint64_t>(messages_end_, opening.size());
+  part_end_ = first_entry_ ? 0 : messages_end_;
   add_prompt(prompt);
   return flush();
 }
 
 void transcript::add_prompt(std::string_view text) {
-  if (part_) append_entry(dumped({{"role", "user"}, {"content", text}}));
+  if (part_) append_entry(text::json_text({{"role", "user"}, {"content", text}}));
 }
 
 void transcript::append_entry(std::string_view entry) {
@@ -362,7 +347,7 @@ void transcript::add(const message_line& message) {
   } else {
     const auto members = message.raw.substr(1);
     const bool is_empty = members.find_first_not_of(" \t") == members.find('}');
-    append_entry("{\"parent_tool_use_id\":" + dumped(message.parent_tool_use_id) + (is_empty ? "" : ",") +
+    append_entry("{\"parent_tool_use_id\":" + text::json_text(message.parent_tool_use_id) + (is_empty ? "" : ",") +
                  std::string(members));
   }
 }
@@ -410,6 +395,9 @@ std::error_code transcript::finish_merged() {
   if (!written) return std::make_error_code(std::errc::io_error);
   std::unique_ptr<output_file> file;
   if (const auto error = start_version(temporary, file)) return error;
+  if (is_first_turn()) {
+    if (const auto error = file->append(opening)) return error;
+  }
   if (const auto error = merge_replies(written->bytes(), *file)) return error;
   const auto merged = files_.view(temporary);
   if (!merged) return std::make_error_code(std::errc::io_error);
@@ -435,7 +423,7 @@ std::error_code transcript::merge_replies(std::string_view part, output_file& to
     if (!is_new) reply->second.push_back(found.blocks);
   });
   std::error_code error;
-  bool first = messages_end_ <= opening.size();
+  bool first = is_first_turn();
   each_entry(turn, [&](std::string_view line) {
     // After a power cut the part may hold lines that nobody wrote.
     if (error || !reader.is_valid(line)) return;

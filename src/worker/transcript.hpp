@@ -98,6 +98,7 @@ class transcript {
 
  private:
   std::filesystem::path sibling(std::string_view extension) const;
+  bool is_first_turn() const;
   std::error_code start_version(const std::filesystem::path& path, std::unique_ptr<output_file>& file);
   std::error_code merge_replies(std::string_view part, output_file& to) const;
   std::error_code put_in_place();

@@ -1,9 +1,12 @@
 #include "worker/uuid.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <random>
+#include <cerrno>
+#include <system_error>
 
 namespace awm::worker {
 namespace {
@@ -14,19 +17,14 @@ constexpr std::string_view shape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
 std::string random_uuid() {
   constexpr std::string_view digits = "0123456789abcdef";
-  std::random_device entropy;  // the kernel's generator: ids must not be guessable
+  std::array<unsigned char, 32> random;
+  // The kernel's generator: ids must not be guessable. It does not fail for so few bytes (getentropy(3)).
+  if (::getentropy(random.data(), random.size()) != 0)
+    throw std::system_error(errno, std::generic_category(), "getentropy");
   std::string uuid(shape);
-  unsigned int bits = 0;
-  int left = 0;
+  auto next = random.begin();
   for (auto& character : uuid) {
-    if (character != 'x') continue;
-    if (left == 0) {
-      bits = entropy();
-      left = 8;
-    }
-    character = digits[bits & 0xFU];
-    bits >>= 4U;
-    --left;
+    if (character == 'x') character = digits[*next++ & 0xFU];
   }
   uuid[14] = '4';                                   // the version
   uuid[19] = "89ab"[digits.find(uuid[19]) & 0x3U];  // the variant

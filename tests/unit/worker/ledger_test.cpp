@@ -106,11 +106,15 @@ class ledger_test : public ::testing::Test {
   announcements announced_{folder_.path() / "pids"};
 };
 
+coro::process_identity parent() {
+  return {::getppid(), coro::facts_of(::getppid())->start_time};
+}
+
 TEST_F(ledger_test, names_the_manager_and_its_children) {
   {
     ledger book(folder_.path(), id);
     EXPECT_FALSE(fs::exists(path_of(id))) << "nothing is written before there is a child";
-    book.note(::getppid(), "some worker");
+    book.note(parent(), "some worker");
     std::ifstream file(path_of(id));
     std::string first;
     std::string second;
@@ -135,10 +139,10 @@ TEST_F(ledger_test, names_the_manager_and_its_children) {
 TEST_F(ledger_test, keeps_its_lines_until_there_is_a_folder) {
   const auto folder = folder_.path() / "later";
   ledger book(folder, id);
-  book.note(::getppid(), "first");
+  book.note(parent(), "first");
   EXPECT_FALSE(fs::exists(folder));
   fs::create_directory(folder);
-  book.note(::getppid(), "second");
+  book.note(parent(), "second");
   std::ifstream file(book.path());
   const std::string text(std::istreambuf_iterator<char>(file), {});
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
