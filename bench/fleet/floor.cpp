@@ -1,14 +1,16 @@
 // What starting, prompting, reading and reaping workers costs at least: one thread, no parser, one write for all that a
 // worker is told, and nothing kept but whether its result was seen. With a folder, what they print is also appended to
-// a file each, which is what ingesting it costs at least.
+// a file each, which is what ingesting it costs at least. And with --relay, what a line costs at least that goes from
+// one process through a second to a third.
+#include <CLI/CLI.hpp>
+
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <array>
@@ -64,11 +66,12 @@ class floor_loop {
     if (epoll_ < 0) fail("epoll_create1");
     if (!wanted.gate.empty()) gate_ = open(wanted.gate.c_str(), O_RDWR | O_CLOEXEC);
     children_.resize(wanted.workers);
-    told_ =
-        R"({"request":{"hooks":null,"subtype":"initialize"},"request_id":"floor","type":"control_request"})"
-        "\n"
-        R"({"message":{"content":")" +
-        wanted.prompt + R"(","role":"user"},"parent_tool_use_id":null,"session_id":"","type":"user"})" "\n";
+    told_ = R"({"request":{"hooks":null,"subtype":"initialize"},"request_id":"floor","type":"control_request"})"
+            "\n"
+            R"({"message":{"content":")" +
+            wanted.prompt +
+            R"(","role":"user"},"parent_tool_use_id":null,"session_id":"","type":"user"})"
+            "\n";
   }
   ~floor_loop() { close(epoll_); }
 
@@ -139,8 +142,8 @@ class floor_loop {
   }
 
   void reap(child& one) {
-    // Explicitly: a child that is just being started holds a copy of the descriptor up to its exec, and as long as there
-    // is one, closing ours leaves it registered.
+    // Explicitly: a child that is just being started holds a copy of the descriptor up to its exec, and as long as
+    // there is one, closing ours leaves it registered.
     if (epoll_ctl(epoll_, EPOLL_CTL_DEL, one.output, nullptr) != 0) fail("epoll_ctl");
     close(one.output);
     if (one.input >= 0) close(one.input);
@@ -163,6 +166,64 @@ class floor_loop {
   std::size_t bytes_ = 0;
 };
 
+struct pipe_pair {
+  pipe_pair() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) fail("pipe2");
+    read_end = ends[0];
+    write_end = ends[1];
+  }
+  int read_end = -1;
+  int write_end = -1;
+};
+
+constexpr std::size_t relayed_size = 1024;
+
+/// Runs `body` in another process, until it returns or this process ends.
+template <class Body>
+void beside(Body&& body) {
+  const pid_t pid = fork();
+  if (pid < 0) fail("fork");
+  if (pid > 0) return;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  body();
+  _exit(0);
+}
+
+/// Microseconds from the writing of a line by a process that was asleep to its arrival, by way of a process that slept
+/// in epoll_wait; sorted.
+std::vector<double> relay(std::size_t samples) {
+  const pipe_pair asked, written, passed_on;
+  beside([&] {
+    for (char byte = 0; read(asked.read_end, &byte, 1) == 1;) {
+      const double now = seconds_of(CLOCK_MONOTONIC);
+      if (write(written.write_end, &now, sizeof now) < 0) return;
+    }
+  });
+  beside([&] {
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    epoll_ctl(epoll, EPOLL_CTL_ADD, written.read_end, &event);
+    std::array<char, relayed_size> line{};
+    while (epoll_wait(epoll, &event, 1, -1) == 1 && read(written.read_end, line.data(), line.size()) > 0) {
+      if (write(passed_on.write_end, line.data(), line.size()) < 0) return;
+    }
+  });
+  std::vector<double> took;
+  for (std::size_t sample = 0; sample < samples; ++sample) {
+    const timespec pause{0, 2'000'000};  // until the others sleep
+    nanosleep(&pause, nullptr);
+    std::array<char, relayed_size> line{};
+    if (write(asked.write_end, "", 1) < 0 || read(passed_on.read_end, line.data(), line.size()) <= 0) fail("relay");
+    double begin = 0;
+    std::memcpy(&begin, line.data(), sizeof begin);
+    took.push_back(1e6 * (seconds_of(CLOCK_MONOTONIC) - begin));
+  }
+  std::sort(took.begin(), took.end());
+  return took;
+}
+
 void raise_descriptor_limit() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -180,10 +241,19 @@ int main(int count, char** words) {
   app.add_option("--prompt", wanted.prompt, "What each is told");
   app.add_option("--copy-to", wanted.copy_to, "Where their output goes; not given: nowhere");
   app.add_option("--gate", wanted.gate, "A FIFO that is held open until all have spoken");
-  app.add_option("worker", wanted.worker, "The program")->required();
+  std::size_t relayed = 0;
+  app.add_option("--relay", relayed, "Measure this instead, so many times");
+  app.add_option("worker", wanted.worker, "The program");
   CLI11_PARSE(app, count, words);
   try {
     std::signal(SIGPIPE, SIG_IGN);
+    if (relayed > 0) {
+      const auto took = relay(relayed);
+      std::printf(R"({"p50":%.1f,"p99":%.1f})"
+                  "\n",
+                  took[took.size() / 2], took[took.size() * 99 / 100]);
+      return 0;
+    }
     raise_descriptor_limit();
     const auto begin = seconds_of(CLOCK_MONOTONIC);
     const auto cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);

@@ -33,7 +33,8 @@ def count(workers: str, prompt: str, scratch: str) -> int:
     server = ["/usr/bin/env", "valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}",
               str(BIN / "async-worker-manager"), "--claude", str(BIN / "bench_worker"), "--max-workers", "1",
               "--log-level", "error"]
-    command = [BIN / "fleet_bench", "--bin", BIN, "--scratch", scratch]
+    # With more descriptors the server would start children in a way that valgrind does not know.
+    command = [BIN / "fleet_bench", "--bin", BIN, "--scratch", scratch, "--hard-descriptors", "1024"]
     command += [word for part in server for word in ("--server", part)]
     command += ["fleet", "--workers", workers, "--mix", prompt]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)

@@ -126,6 +126,9 @@ def latency_rows(figures: Figures) -> list:
         if not figures.has(scenario):
             continue
         beside = count_in(scenario)
+        if figures.has(scenario, "floor"):
+            p50, p99 = (figures.median(scenario, "floor", lambda one, part=part: one[part]) for part in ("p50", "p99"))
+            rows.append(Row("floor: a line that goes through a third process", f"p50 {p50:.0f} µs, p99 {p99:.0f} µs", "", None))
         for key, what in names:
             p50 = figures.median(scenario, "server", lambda one: one[key]["p50"])
             p99 = figures.median(scenario, "server", lambda one: one[key]["p99"])
@@ -200,6 +203,18 @@ def other_rows(figures: Figures) -> list:
     return rows
 
 
+def real_rows(figures: Figures) -> list:
+    rows = []
+    for name in figures.names("real CLI "):
+        for what, slow, fast in (("follow-up", "--resume", "warm"), ("first prompt", "fresh start", "spare")):
+            if figures.has(name):
+                one = figures.rounds(name)[0][what]
+                middle = one["medians_ms"]
+                rows.append(Row(f"{name}: {what} to the API request", f"{fast} {middle[fast]:.0f} ms; {one['ratio']:.1f} × sooner than "
+                                f"{slow} ({middle[slow]:.0f} ms)", "≥ 5 × sooner", one["ratio"] >= 5))
+    return rows
+
+
 def mix_rows(figures: Figures) -> list:
     rows = []
     for mix in ("bursts", "giant", "permissions", "failures", "resumes"):
@@ -219,7 +234,7 @@ def mix_rows(figures: Figures) -> list:
 
 def rows_of(result: dict) -> list:
     figures = Figures(result)
-    return [row for part in (quiet_rows, ingest_rows, latency_rows, scale_rows, memory_rows, other_rows, mix_rows)
+    return [row for part in (quiet_rows, ingest_rows, latency_rows, scale_rows, memory_rows, other_rows, real_rows, mix_rows)
             for row in part(figures)]
 
 
@@ -247,8 +262,8 @@ def about(result: dict) -> str:
     machine = result["machine"]
     skipped = "".join(f" Skipped: {peer} ({why})." for peer, why in result["skipped"].items())
     return (f"{result['date']}, commit {result['commit']}: {machine['cores']} × {machine['cpu']}, {machine['memory_gib']} GiB, "
-            f"{machine['system']}, Linux {machine['kernel']}, {machine['compiler']}, Python {machine['python']}; load before: "
-            f"{machine['load_before']:.2f}.{skipped}")
+            f"{machine['system']}, Linux {machine['kernel']}, {machine['compiler']}, Python {machine['python']}; files on {machine['files']}, "
+            f"at most {machine['descriptors']} descriptors; load before: {machine['load_before']:.2f}.{skipped}")
 
 
 def plot(name: str, commands: str) -> None:
@@ -325,7 +340,8 @@ def readme_table(result: dict) -> str:
     figures = Figures(result)
     shown = [row for row in (*quiet_rows(figures), *ingest_rows(figures)) if row.goal]
     shown += [row for row in latency_rows(figures) if "chatty" in row.what]
-    shown += [row for row in (*scale_rows(figures)[:1], *memory_rows(figures), *other_rows(figures))]
+    shown += [row for row in (*scale_rows(figures)[:1], *memory_rows(figures), *other_rows(figures),
+              *real_rows(figures))]
     return markdown_table(shown) + "\n\n![CPU of the managing process for one worker](docs/fleet/cpu.svg)"
 
 

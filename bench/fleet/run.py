@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -57,10 +58,12 @@ class Plan:
     lines: int = 2000
     starts: int = 20
     limits: tuple = ((1024, 20000, 300), (512, 512, 200))  # soft, hard, workers
+    real_versions: tuple = ("2.1.197", "2.1.329")
+    real_runs: int = 5
 
 
 QUICK = Plan(rounds=1, quiet=40, chatty=(20,), mixed=10, samples=20, beside=(0, 50), scale=(50, 100), scale_rounds=1,
-             memory=30, lines=500, starts=5, limits=((64, 64, 20),))
+             memory=30, lines=500, starts=5, limits=((64, 64, 20),), real_versions=())
 
 
 class Progress:
@@ -208,23 +211,35 @@ class Bench:
                 yield mix, "server", self.fleet(mix, plan.mixed, plan.mixed)
         for beside in plan.beside:
             for _ in range(plan.rounds):
+                if beside == 0:
+                    yield "latency beside 0", "floor", [self.bin / "fleet_floor", "--relay", plan.samples]
                 yield (f"latency beside {beside}", "server",
                        self.driver("latency", "--samples", max(20, plan.samples // plan.rounds), "--beside", beside))
         for _ in range(plan.scale_rounds):
             for count in plan.scale:
                 yield f"scale {count}", "floor", lambda count=count: self.held_floor(count)
-                before = ("--hard-descriptors", DESCRIPTORS) if os.geteuid() == 0 else ()
-                yield f"scale {count}", "server", self.fleet("quiet", count, count, "--hold", before=before)
+                yield f"scale {count}", "server", self.fleet("quiet", count, count, "--hold")
         for soft, hard, count in plan.limits:
             before = ("--soft-descriptors", soft, "--hard-descriptors", hard)
             yield f"limits {soft} {hard}", "server", self.fleet("quiet", count, count, "--hold", before=before)
         yield "memory", "server", self.driver("memory", "--workers", plan.memory, "--lines", plan.lines)
         yield "start", "server", self.driver("start", "--samples", plan.starts)
         yield "context", "server", self.driver("context", "--workers", 20, "--size", 8192)
+        for version in plan.real_versions:
+            yield f"real CLI {version}", "server", lambda version=version: self.real_cli(version)
 
     def copying_floor(self, load: tuple) -> dict:
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             return run(self.floor(*load, "--copy-to", folder), str(self.scratch))
+
+    def real_cli(self, version: str) -> dict:
+        told = self.scratch / "real_cli.json"
+        command = [sys.executable, ROOT / "bench" / "real_cli.py", "--runs", self.plan.real_runs, "--versions", version,
+                   "--json", told]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            raise Failed((done.stderr.strip().splitlines() or ["no reason"])[-1])
+        return json.loads(told.read_text())["versions"][version]
 
     def held_floor(self, count: int) -> dict:
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
@@ -249,7 +264,11 @@ class Bench:
             progress.end()
 
 
-def machine() -> dict:
+def file_system_of(path: Path) -> str:
+    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True).stdout.strip()
+
+
+def machine(scratch: Path) -> dict:
     def first(path: str, key: str) -> str:
         for line in Path(path).read_text().splitlines():
             if line.startswith(key):
@@ -264,6 +283,8 @@ def machine() -> dict:
         "system": first_of_os_release(),
         "compiler": subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout.splitlines()[0],
         "python": platform.python_version(),
+        "files": file_system_of(scratch),
+        "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         "load_before": os.getloadavg()[0],
     }
 
@@ -273,6 +294,15 @@ def first_of_os_release() -> str:
         if line.startswith("PRETTY_NAME="):
             return line.split("=", 1)[1].strip('"')
     return "unknown"
+
+
+def raise_descriptor_limit() -> None:
+    """So that all workers are there together; where that is not allowed, as many as there can be."""
+    wanted = max(DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+    except (ValueError, OSError):
+        pass
 
 
 def build() -> Path:
@@ -288,18 +318,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="how often everything is measured")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "fleet.json", help="where the figures go")
     parser.add_argument("--bin", type=Path, help="where the programs are; not given: they are built")
+    parser.add_argument("--scratch", type=Path, default=Path("/dev/shm") if os.path.isdir("/dev/shm") else None,
+                        help="where transcripts are written meanwhile; default: in memory, so that no disk is measured")
     parser.add_argument("--no-peers", action="store_true", help="nothing from npm and PyPI")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    raise_descriptor_limit()
     plan = QUICK if options.quick else Plan()
     if options.rounds:
         plan.rounds = plan.scale_rounds = options.rounds
     try:
         bin_dir = options.bin or build()
-        with tempfile.TemporaryDirectory(prefix="awm-fleet-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="awm-fleet-", dir=options.scratch) as scratch:
             folder = Path(scratch)
             peers = Peers(skipped={"peers": "not asked for"}) if options.no_peers else find_peers(folder)
-            about = machine()
+            about = machine(folder)
             bench = Bench(plan, bin_dir.resolve(), folder, peers)
             bench.run(options.only)
     except KeyboardInterrupt:

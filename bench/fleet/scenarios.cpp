@@ -40,9 +40,10 @@ class harvest {
   void collect(std::size_t turns) {
     while (ids.size() < turns) {
       const auto got = from_.receive(from_.send_call("wait", json::object()));
-      answer_bytes += got.bytes;
+      const auto content = server::content_of(got);
+      answer_bytes += content.dump().size();  // Claude Code's model is shown the structure, and not the text besides
       ++waits;
-      take(server::content_of(got));
+      take(content);
     }
   }
 

@@ -200,11 +200,11 @@ class worker {
     return open(name, flags | O_CLOEXEC);
   }
 
-  /// The gate is opened before anybody is told: it may lose its last writer right after.
+  /// The gate is opened before anybody is told, or hears anything: it may lose its last writer right after.
   static void pass_gate(std::string_view arrivals_path, std::string_view gate_path) {
     if (gate_path.empty()) return;
-    flush();
     const int gate = open_fifo(gate_path, O_RDONLY);
+    flush();
     if (!arrivals_path.empty()) {
       const int arrivals = open_fifo(arrivals_path, O_WRONLY);
       if (arrivals < 0 || write(arrivals, "", 1) < 0) _exit(1);
