@@ -28,6 +28,8 @@
 namespace {
 
 constexpr std::size_t chunk = 64UL * 1024;
+// In the line that begins a turn, which is written at once; by then the worker has its gate open.
+constexpr std::string_view begin_of_turn = "\"subtype\":\"init\"";
 // Where a line that ends a turn begins; a piece of it may lie in the chunk before.
 constexpr std::string_view end_of_turn = "{\"type\":\"result\"";
 
@@ -55,7 +57,7 @@ struct child {
   int input = -1;
   int output = -1;
   int file = -1;
-  bool spoke = false;
+  bool is_here = false;
   bool has_result = false;
   std::string tail;  // the end of the last chunk, shorter than `end_of_turn`
 };
@@ -125,7 +127,10 @@ class floor_loop {
     const std::string_view got(buffer_.data(), static_cast<std::size_t>(size));
     bytes_ += got.size();
     if (one.file >= 0 && write(one.file, got.data(), got.size()) < 0) fail("write");
-    if (!std::exchange(one.spoke, true) && ++spoken_ == children_.size() && gate_ >= 0) close(gate_);
+    if (gate_ >= 0 && !one.is_here && got.find(begin_of_turn) != got.npos) {
+      one.is_here = true;
+      if (++here_ == children_.size()) close(std::exchange(gate_, -1));
+    }
     if (!one.has_result) look_for_result(one, got);
   }
 
@@ -161,7 +166,7 @@ class floor_loop {
   int gate_ = -1;
   std::size_t started_ = 0;
   std::size_t ended_ = 0;
-  std::size_t spoken_ = 0;
+  std::size_t here_ = 0;
   std::size_t results_ = 0;
   std::size_t bytes_ = 0;
 };

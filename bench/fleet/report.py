@@ -320,8 +320,9 @@ set title "CPU of the managing process for one worker, with so many at once, µs
 set xlabel "workers at once"
 set logscale x
 set xtics ({", ".join(str(count) for count, *_ in points)})
+set xrange [{points[0][0] * 0.8}:{points[-1][0] * 1.2}]
 set yrange [0:*]
-set key left bottom
+set key right center
 plot $data using 1:2 with linespoints lw 2 pt 7 lc rgb '#3b6ea5' title 'this server', \\
      $data using 1:3 with linespoints lw 2 pt 7 lc rgb '#999999' title 'floor loop'
 """)

@@ -177,9 +177,11 @@ class worker {
     if (failure == "exit") _exit(exit_of_a_failure);
     const auto results = number_of(prompt, " result=", 0);
     const auto asked = number_of(prompt, " ask=", 0);
+    // Before anybody hears anything: the gate may lose its last writer right after.
+    const int gate = open_fifo(word_of(prompt, " gate="), O_RDONLY);
     if (!only_result_) tell_init();
     if (!only_result_) speak(prompt);
-    pass_gate(word_of(prompt, " arrive="), word_of(prompt, " gate="));
+    if (gate >= 0) pass_gate(gate, word_of(prompt, " arrive="));
     if (asked > 0) ask(asked);
     finish(failure == "error", results);
   }
@@ -194,16 +196,15 @@ class worker {
         "\n");
   }
 
+  /// -1 where there is none of that name.
   static int open_fifo(std::string_view path, int flags) {
+    if (path.empty()) return -1;
     char name[256] = {};
     memcpy(name, path.data(), std::min(path.size(), sizeof name - 1));
     return open(name, flags | O_CLOEXEC);
   }
 
-  /// The gate is opened before anybody is told, or hears anything: it may lose its last writer right after.
-  static void pass_gate(std::string_view arrivals_path, std::string_view gate_path) {
-    if (gate_path.empty()) return;
-    const int gate = open_fifo(gate_path, O_RDONLY);
+  static void pass_gate(int gate, std::string_view arrivals_path) {
     flush();
     if (!arrivals_path.empty()) {
       const int arrivals = open_fifo(arrivals_path, O_WRONLY);
@@ -211,7 +212,7 @@ class worker {
       close(arrivals);
     }
     char byte = 0;
-    while (gate >= 0 && read(gate, &byte, 1) > 0) {
+    while (read(gate, &byte, 1) > 0) {
     }
     close(gate);
   }
