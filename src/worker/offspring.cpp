@@ -20,8 +20,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// SIGKILL takes effect at once, but for who waits for a device or a dead network file system.
-constexpr auto longest_sweep = 2s;
+// SIGKILL takes effect at once, but for who waits for a device, a dead network file system, or a core of a busy machine.
+constexpr auto longest_sweep = 10s;
 // An execve shows no environment for a fraction of a millisecond; a program that was started without any stays so.
 constexpr auto pause_for_execve = 1ms;
 constexpr int most_pauses_for_execve = 20;
