@@ -295,7 +295,7 @@ std::string manager::status_entry(const managed_worker& worker) const {
   return text;
 }
 
-/// Most workers have not changed since the last time, and five thousand of them are told of five times a second.
+/// Most of the workers, which may be thousands, have not changed since the last time.
 std::string manager::status() const {
   std::string text = "{\"session_id\": " + text::json_text(session_id_) +
                      ",\n \"updated\": " + text::json_text(text::timestamp(clock_.utc_now())) +
