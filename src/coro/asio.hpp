@@ -12,6 +12,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/cancellation_state.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
@@ -58,6 +59,49 @@ void post_to(const Executor& executor, Function&& function) {
   }
   asio::post(executor, std::forward<Function>(function));
 }
+
+/// The way to a handler that waits: to its own executor, never within the call that completes it, and with the event
+/// loop kept running until then.
+///
+/// A handler whose executor is of another type is posted to the loop's and dispatched from there, as Asio's own
+/// operations do it: that of `asio::use_future` then runs on the loop, not on a thread of the system's executor.
+template <class Executor>
+class handler_route {
+ public:
+  handler_route(const Executor& executor, const asio::any_io_executor& loop)
+      : executor_(executor), loop_(loop), work_(executor), loop_work_(loop) {}
+
+  template <class Function>
+  void post(Function&& function) && {
+    // The guards' own executors are not used: behind their type erasure stands one that counts work, and no loop's own.
+    post_to(loop_,
+            [executor = executor_, work = std::move(work_), called = std::forward<Function>(function)]() mutable {
+              asio::dispatch(executor, std::move(called));
+            });
+  }
+
+ private:
+  Executor executor_;
+  asio::any_io_executor loop_;
+  asio::executor_work_guard<Executor> work_;
+  asio::executor_work_guard<asio::any_io_executor> loop_work_;
+};
+
+template <>
+class handler_route<asio::any_io_executor> {
+ public:
+  handler_route(const asio::any_io_executor& executor, const asio::any_io_executor&)
+      : executor_(executor), work_(executor) {}
+
+  template <class Function>
+  void post(Function&& function) && {
+    post_to(executor_, std::forward<Function>(function));
+  }
+
+ private:
+  asio::any_io_executor executor_;
+  asio::executor_work_guard<asio::any_io_executor> work_;
+};
 
 /// Runs what it is given at once. For completion handlers of our own that only take note, and that `co_spawn` would
 /// otherwise send once more around the event loop: it costs a third of a short coroutine's life.

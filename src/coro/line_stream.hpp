@@ -195,7 +195,7 @@ struct line_step {
       kept->is_reading = true;
       kept->forget_popped();
       self.reset_cancellation_state(asio::enable_total_cancellation());
-      if (kept->is_ready()) return asio::post(std::move(self));
+      if (kept->is_ready()) return asio::post(kept->stream.get_executor(), std::move(self));
       return wait(kept, self);
     }
     if (!kept->is_gone && !kept->is_ready()) {

@@ -115,7 +115,7 @@ struct wait_step {
     const auto kept = child;  // `self`, and this step within it, is moved away below
     if (!std::exchange(has_begun, true)) {
       self.reset_cancellation_state(asio::enable_total_cancellation());
-      if (kept->settle()) return asio::post(std::move(self));
+      if (kept->settle()) return asio::post(kept->exit.get_executor(), std::move(self));
     } else {
       if (kept->settle()) return self.complete(kept->error, kept->status);
       const bool was_asked = looks != kept->looks;

@@ -77,7 +77,8 @@ struct nothing {};
 /// A list of operations that wait. It is passive: whoever owns it decides when a waiter completes.
 ///
 /// Completion: a waiter's handler is always posted to its executor, never called inside the call that completes it, so
-/// that neither long chains of wake-ups overflow the stack nor a woken coroutine runs in the middle of its waker.
+/// that neither long chains of wake-ups overflow the stack nor a woken coroutine runs in the middle of its waker
+/// (`handler_route`).
 ///
 /// Cancellation (any type): the waiter leaves the list and completes with `operation_aborted`; the others stay.
 /// Destroying the list completes all waiters with `operation_aborted`; destroying the event loop destroys them.
@@ -166,8 +167,7 @@ class basic_wait_list final : private wait_registry::entry {
         : operation(std::move(carried)),
           list(owner),
           handler(std::move(completion)),
-          executor(asio::get_associated_executor(handler, owner.executor_)),
-          work(executor),
+          route(asio::get_associated_executor(handler, owner.executor_), owner.executor_),
           slot(asio::get_associated_cancellation_slot(handler)) {
       list.link(*this);
       if (slot.is_connected()) slot.assign([this](asio::cancellation_type) { cancel(); });
@@ -182,10 +182,8 @@ class basic_wait_list final : private wait_registry::entry {
     void complete(std::error_code error, Results... results) override {
       // The slot's handler, which may be what called us, lives in the signal and refers to this node.
       if (slot.is_connected()) slot.clear();
-      // Not the guard's own executor: behind its type erasure stands one that counts work, and no event loop's own.
-      const auto out_executor = std::move(executor);
-      const auto out_work = std::move(work);
-      post_to(out_executor, [out = take(), error, ... out_results = std::move(results)]() mutable {
+      auto out_route = std::move(route);
+      std::move(out_route).post([out = take(), error, ... out_results = std::move(results)]() mutable {
         std::move(out)(error, std::move(out_results)...);
       });
     }
@@ -205,8 +203,7 @@ class basic_wait_list final : private wait_registry::entry {
 
     basic_wait_list& list;
     Handler handler;
-    executor_type executor;
-    asio::executor_work_guard<executor_type> work;
+    handler_route<executor_type> route;
     asio::cancellation_slot slot;
   };
 

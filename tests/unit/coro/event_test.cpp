@@ -3,9 +3,12 @@
 #include "support/run.hpp"
 #include "world.hpp"
 
+#include <asio/bind_executor.hpp>
+#include <asio/system_executor.hpp>
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace awm::coro {
@@ -199,6 +202,18 @@ TEST(event, destroying_the_loop_destroys_who_waits_for_an_event_of_its_own_frame
     EXPECT_EQ(token.use_count(), 2);
   }
   EXPECT_EQ(token.use_count(), 1);
+}
+
+// As Asio's own operations do: `asio::use_future` has such an executor, and a composed operation's steps run on it.
+TEST(event, a_handler_of_the_systems_executor_runs_on_the_loop_which_goes_on_until_then) {
+  asio::io_context context;
+  event event(context.get_executor());
+  std::thread::id ran_on;
+  event.async_wait(
+      asio::bind_executor(asio::system_executor(), [&](std::error_code) { ran_on = std::this_thread::get_id(); }));
+  asio::post(context, [&] { event.set(); });
+  context.run();
+  EXPECT_EQ(ran_on, std::this_thread::get_id());
 }
 
 TEST(watch, sets_its_event_with_the_other_and_leaves_with_its_owner) {
