@@ -1,7 +1,7 @@
 // What starting, prompting, reading and reaping workers costs at least: one thread, no parser, one write for all that a
 // worker is told, and nothing kept but whether its result was seen. With a folder, what they print is also appended to
-// a file each, which is what ingesting it costs at least. And with --relay, what a line costs at least that goes from
-// one process through a second to a third.
+// a file each, which is what ingesting it costs at least. And with --relay, how long a line takes at least that goes
+// from one process through a second to a third, while the second reads what its workers print.
 #include <CLI/CLI.hpp>
 
 #include <fcntl.h>
@@ -62,6 +62,24 @@ struct child {
   std::string tail;  // the end of the last chunk, shorter than `end_of_turn`
 };
 
+struct pipe_pair {
+  pipe_pair() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) fail("pipe2");
+    read_end = ends[0];
+    write_end = ends[1];
+  }
+  int read_end = -1;
+  int write_end = -1;
+};
+
+constexpr std::size_t relayed_size = 1024;
+
+struct relay_ends {
+  int from = -1;
+  int to = -1;
+};
+
 class floor_loop {
  public:
   explicit floor_loop(const settings& wanted) : wanted_(wanted), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
@@ -77,13 +95,23 @@ class floor_loop {
   }
   ~floor_loop() { close(epoll_); }
 
-  void run() {
+  /// Until all have ended; with a relay as long as there is somebody whose lines it passes on.
+  void run(const relay_ends* relayed = nullptr) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (relayed != nullptr && epoll_ctl(epoll_, EPOLL_CTL_ADD, relayed->from, &event) != 0) fail("epoll_ctl");
     std::array<epoll_event, 64> events;
-    while (ended_ < children_.size()) {
+    while (relayed != nullptr || ended_ < children_.size()) {
       while (started_ < children_.size() && started_ - ended_ < wanted_.at_once) start(children_[started_++]);
       const int count = epoll_wait(epoll_, events.data(), events.size(), -1);
       if (count < 0 && errno != EINTR) fail("epoll_wait");
-      for (int index = 0; index < count; ++index) take(*static_cast<child*>(events[index].data.ptr));
+      for (int index = 0; index < count; ++index) {
+        if (events[index].data.ptr != nullptr) {
+          take(*static_cast<child*>(events[index].data.ptr));
+        } else if (!pass_on(*relayed)) {
+          return;
+        }
+      }
     }
   }
 
@@ -91,6 +119,11 @@ class floor_loop {
   std::size_t results() const { return results_; }
 
  private:
+  bool pass_on(const relay_ends& relayed) {
+    std::array<char, relayed_size> line{};
+    return read(relayed.from, line.data(), line.size()) > 0 && write(relayed.to, line.data(), line.size()) > 0;
+  }
+
   void start(child& one) {
     std::array<int, 2> in{}, out{};
     if (pipe2(in.data(), O_CLOEXEC) != 0 || pipe2(out.data(), O_CLOEXEC) != 0) fail("pipe2");
@@ -171,19 +204,6 @@ class floor_loop {
   std::size_t bytes_ = 0;
 };
 
-struct pipe_pair {
-  pipe_pair() {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) fail("pipe2");
-    read_end = ends[0];
-    write_end = ends[1];
-  }
-  int read_end = -1;
-  int write_end = -1;
-};
-
-constexpr std::size_t relayed_size = 1024;
-
 /// Runs `body` in another process, until it returns or this process ends.
 template <class Body>
 void beside(Body&& body) {
@@ -195,9 +215,9 @@ void beside(Body&& body) {
   _exit(0);
 }
 
-/// Microseconds from the writing of a line by a process that was asleep to its arrival, by way of a process that slept
-/// in epoll_wait; sorted.
-std::vector<double> relay(std::size_t samples) {
+/// Microseconds from the writing of a line by a process that was asleep to its arrival, by way of one that sleeps in
+/// epoll_wait or reads what its workers print; sorted.
+std::vector<double> relay(std::size_t samples, const settings& workers) {
   const pipe_pair asked, written, passed_on;
   beside([&] {
     for (char byte = 0; read(asked.read_end, &byte, 1) == 1;) {
@@ -206,25 +226,21 @@ std::vector<double> relay(std::size_t samples) {
     }
   });
   beside([&] {
-    const int epoll = epoll_create1(EPOLL_CLOEXEC);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    epoll_ctl(epoll, EPOLL_CTL_ADD, written.read_end, &event);
-    std::array<char, relayed_size> line{};
-    while (epoll_wait(epoll, &event, 1, -1) == 1 && read(written.read_end, line.data(), line.size()) > 0) {
-      if (write(passed_on.write_end, line.data(), line.size()) < 0) return;
-    }
+    const relay_ends ends{written.read_end, passed_on.write_end};
+    floor_loop(workers).run(&ends);
   });
   std::vector<double> took;
-  for (std::size_t sample = 0; sample < samples; ++sample) {
+  const auto pass_one = [&] {
     const timespec pause{0, 2'000'000};  // until the others sleep
     nanosleep(&pause, nullptr);
     std::array<char, relayed_size> line{};
     if (write(asked.write_end, "", 1) < 0 || read(passed_on.read_end, line.data(), line.size()) <= 0) fail("relay");
     double begin = 0;
     std::memcpy(&begin, line.data(), sizeof begin);
-    took.push_back(1e6 * (seconds_of(CLOCK_MONOTONIC) - begin));
-  }
+    return 1e6 * (seconds_of(CLOCK_MONOTONIC) - begin);
+  };
+  pass_one();  // also waits for the starts of the workers
+  while (took.size() < samples) took.push_back(pass_one());
   std::sort(took.begin(), took.end());
   return took;
 }
@@ -247,19 +263,20 @@ int main(int count, char** words) {
   app.add_option("--copy-to", wanted.copy_to, "Where their output goes; not given: nowhere");
   app.add_option("--gate", wanted.gate, "A FIFO that is held open until all have spoken");
   std::size_t relayed = 0;
-  app.add_option("--relay", relayed, "Measure this instead, so many times");
+  app.add_option("--relay", relayed, "Measure this instead, so many times, beside the workers");
   app.add_option("worker", wanted.worker, "The program");
   CLI11_PARSE(app, count, words);
   try {
     std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     if (relayed > 0) {
-      const auto took = relay(relayed);
+      wanted.at_once = wanted.workers;
+      const auto took = relay(relayed, wanted);
       std::printf(R"({"p50":%.1f,"p99":%.1f})"
                   "\n",
                   took[took.size() / 2], took[took.size() * 99 / 100]);
       return 0;
     }
-    raise_descriptor_limit();
     const auto begin = seconds_of(CLOCK_MONOTONIC);
     const auto cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     floor_loop loop(wanted);

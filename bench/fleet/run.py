@@ -211,8 +211,9 @@ class Bench:
                 yield mix, "server", self.fleet(mix, plan.mixed, plan.mixed)
         for beside in plan.beside:
             for _ in range(plan.rounds):
-                if beside == 0:
-                    yield "latency beside 0", "floor", [self.bin / "fleet_floor", "--relay", plan.samples]
+                yield (f"latency beside {beside}", "floor",
+                       [self.bin / "fleet_floor", "--relay", plan.samples, "--workers", beside, "--prompt",
+                        report.PROMPTS["chatter"], worker])
                 yield (f"latency beside {beside}", "server",
                        self.driver("latency", "--samples", max(20, plan.samples // plan.rounds), "--beside", beside))
         for _ in range(plan.scale_rounds):

@@ -427,7 +427,7 @@ std::error_code process::start_cheaply() {
 
 asio::awaitable<std::pair<std::error_code, exit_status>> process::wait() {
   const auto child = state_;
-  if (child->settle()) co_return std::pair{child->error, child->status};
+  if (child->is_settled) co_return std::pair{child->error, child->status};
   const auto [error, status] = co_await detail::async_wait(child, as_value);
   co_return std::pair{error, status};
 }

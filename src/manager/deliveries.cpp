@@ -34,7 +34,7 @@ std::error_code deliveries::note(const std::string& worker_id, std::size_t turn)
   std::error_code error;
   if (!open_) open_ = files_.open_append(journal_, error);
   if (error) return error;
-  const json line = {{"worker_id", worker_id}, {"turn", turn}};
+  const auto line = text::json_object("worker_id", worker_id, "turn", turn);
   return open_->append(text::json_text(line) + "\n");
 }
 

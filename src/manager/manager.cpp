@@ -1,5 +1,6 @@
 #include "manager/manager.hpp"
 
+#include "text/json_text.hpp"
 #include "text/timestamp.hpp"
 #include "text/words.hpp"
 #include "worker/uuid.hpp"
@@ -43,13 +44,6 @@ fs::path owners_file(const manager_config& config, std::uint64_t key) {
   return config.log_dir / (std::string(".owners-") + digits[key % digits.size()]);
 }
 
-worker::launch_spec version_question(const manager_config& config) {
-  return {config.claude.string(),
-          {"--version"},
-          worker::to_assignments(worker::inherited_environment(config.environment)),
-          config.cwd.string()};
-}
-
 std::string dollars(double amount) {
   std::string text = std::to_string(amount);
   return "$" + text.substr(0, text.find('.') + 5);
@@ -61,10 +55,12 @@ manager::manager(asio::any_io_executor executor, manager_config config, worker::
                  worker::files& files)
     : executor_(executor),
       config_(std::move(config)),
+      inherited_(worker::inherited_environment(config_.environment)),
       launcher_(launcher),
       clock_(clock),
       files_(files),
-      probe_(executor, launcher, clock, version_question(config_)),
+      probe_(executor, launcher, clock,
+             {config_.claude.string(), {"--version"}, worker::to_assignments(inherited_), config_.cwd.string()}),
       permission_log_(files, config_.log_dir),
       broker_(executor, config_.rules, permission_log_, clock,
               {[this](const auto& question, const auto& answer) { answer_question(question, answer); },
@@ -319,7 +315,7 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
     if (auto session = spares_.session_for(next.child); !session.empty()) record.session_id = std::move(session);
   }
   record.error.reset();
-  record.turns.push_back({{"prompt", std::move(prompt)}, {"state", record.state}});
+  record.turns.push_back(text::json_object("prompt", std::move(prompt), "state", record.state));
   if (worker.worktree) warnings.insert(warnings.end(), worker.worktree->notes.begin(), worker.worktree->notes.end());
   for (const auto& warning : warnings) {
     if (std::find(record.warnings.begin(), record.warnings.end(), warning) == record.warnings.end()) {
@@ -392,21 +388,23 @@ worker::launch_plan manager::plan_launch(worker::launch_request& request) const 
   request.cli = cli_.version;
   request.cwd = config_.cwd.string();
   request.as_root = config_.as_root;
-  return worker::plan_launch(request, config_.launch, config_.environment, files_);
+  return worker::plan_launch(request, config_.launch, inherited_, files_);
 }
 
-worker::child_plan manager::child_of(worker::launch_plan plan, std::string label) const {
+worker::child_plan manager::child_of(worker::launch_plan plan, std::string label) {
   const auto& features = worker::features_of(cli_.version);
-  return {{config_.claude.string(), std::move(plan.arguments), std::move(plan.environment), std::move(plan.cwd),
-           std::move(label)},
-          std::move(plan.initialize),
-          std::move(plan.expectations),
-          features.client_composed,
-          features.changes_model_silently};
+  if (worker::assignments wanted(std::move(plan.environment)); !(wanted == last_environment_))
+    last_environment_ = std::move(wanted);
+  return {
+      {config_.claude.string(), std::move(plan.arguments), last_environment_, std::move(plan.cwd), std::move(label)},
+      std::move(plan.initialize),
+      std::move(plan.expectations),
+      features.client_composed,
+      features.changes_model_silently};
 }
 
 /// A worker without options.
-std::optional<worker::child_plan> manager::plan_spare() const {
+std::optional<worker::child_plan> manager::plan_spare() {
   if (cli_.version == worker::cli_version{}) return std::nullopt;
   worker::launch_request request;
   request.session_id = worker::random_uuid();
@@ -490,11 +488,11 @@ void manager::begin_turn(managed_worker& worker) {
   if (child) {
     const bool has_started = child->has_started();
     worker.enter(has_started ? worker_state::running : worker_state::starting);
-    child->take(turn.child, turn.request, *worker.transcript, worker);
+    child->take(std::move(turn.child), turn.request, *worker.transcript, worker);
     if (has_started) queue_.started();
     return;
   }
-  child = std::make_unique<worker::conversation>(turn.child, launcher_, clock_, reading_, worker);
+  child = std::make_unique<worker::conversation>(std::move(turn.child), launcher_, clock_, reading_, worker);
   child->begin(turn.request, *worker.transcript);
   worker.enter(worker_state::starting);
   turns_.spawn(run_child(worker));
@@ -634,6 +632,7 @@ void manager::settle(managed_worker& worker, worker_state state, worker::turn_ou
   worker.ended_at = text::timestamp(clock_.utc_now());
   worker.error = outcome.error_hint;
   worker.doing.reset(clock_.now());
+  worker.current.reset();
   note_cost(worker);
   auto finished = describe_turn(worker, record, record.turns.size() - 1);
   finished.state = state;

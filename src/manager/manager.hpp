@@ -269,8 +269,8 @@ class manager final : private fleet {
   answer<planned_turn> plan(managed_worker& worker, std::string prompt, const worker::launch_request& launch,
                             std::vector<std::string>& warnings);
   worker::launch_plan plan_launch(worker::launch_request& request) const;
-  worker::child_plan child_of(worker::launch_plan plan, std::string label) const;
-  std::optional<worker::child_plan> plan_spare() const;
+  worker::child_plan child_of(worker::launch_plan plan, std::string label);
+  std::optional<worker::child_plan> plan_spare();
   std::optional<worker::option_error> set_policy(managed_worker& worker, const worker::options& wanted,
                                                  const std::string& cwd);
   void enqueue(managed_worker& worker);
@@ -335,6 +335,8 @@ class manager final : private fleet {
 
   asio::any_io_executor executor_;
   manager_config config_;
+  worker::environment inherited_;         // by every worker
+  worker::assignments last_environment_;  // of a child, for those that have the same
   worker::launcher& launcher_;
   coro::clock& clock_;
   worker::files& files_;

@@ -280,16 +280,12 @@ std::string manager::status_entry(const managed_worker& worker) const {
   const bool is_interrupted = stopping_ && worker.is_outstanding() && !is_elsewhere(worker);
   const bool works = worker.conversation && worker.conversation->serves_turn();
   const auto activity = works ? worker.doing.current() : std::string();
-  const json entry = {{"id", worker.id},
-                      {"type", worker.agent_type.empty() ? "general-purpose" : worker.agent_type},
-                      {"description", worker.description},
-                      {"status", to_string(is_interrupted ? worker_state::interrupted : worker.state())},
-                      {"started", worker.started_at},
-                      {"ended", worker.ended_at.empty() ? json(nullptr) : json(worker.ended_at)},
-                      {"cost_usd", cost},
-                      {"turns", worker.turns},
-                      {"activity", activity.empty() ? json(nullptr) : json(activity)},
-                      {"transcript", worker.transcript_path}};
+  const auto entry = text::json_object(
+      "id", worker.id, "type", worker.agent_type.empty() ? "general-purpose" : worker.agent_type, "description",
+      worker.description, "status", to_string(is_interrupted ? worker_state::interrupted : worker.state()), "started",
+      worker.started_at, "ended", worker.ended_at.empty() ? json(nullptr) : json(worker.ended_at), "cost_usd", cost,
+      "turns", worker.turns, "activity", activity.empty() ? json(nullptr) : json(activity), "transcript",
+      worker.transcript_path);
   auto text = text::json_text(entry);
   text.pop_back();
   return text;

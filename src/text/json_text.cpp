@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 namespace awm::text {
@@ -17,19 +19,37 @@ std::string dumped(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-enum class kind : unsigned char { plain, escaped, beyond_ascii };
+constexpr std::uint64_t in_each_byte(unsigned char byte) {
+  return 0x0101010101010101U * byte;
+}
+constexpr auto high_bits = in_each_byte(0x80);
 
-constexpr auto kinds = [] {
-  std::array<kind, 256> table{};
-  for (std::size_t byte = 0; byte < table.size(); ++byte) {
-    if (byte < 0x20 || byte == '"' || byte == '\\') table[byte] = kind::escaped;
-    if (byte >= 0x80) table[byte] = kind::beyond_ascii;
+/// Whether one of eight ASCII characters is `byte`. As the next, it may take a character beyond ASCII for one as well.
+constexpr std::uint64_t marks_equal(std::uint64_t eight, unsigned char byte) {
+  const auto difference = eight ^ in_each_byte(byte);
+  return (difference - in_each_byte(1)) & ~difference & high_bits;
+}
+
+constexpr std::uint64_t marks_below(std::uint64_t eight, unsigned char byte) {
+  return (eight - in_each_byte(byte)) & ~eight & high_bits;
+}
+
+bool needs_escape(char character) {
+  return static_cast<unsigned char>(character) < 0x20 || character == '"' || character == '\\';
+}
+
+/// The first character that has to be escaped, or with `beyond_ascii` is none of ASCII; eight at a time, as most have
+/// nothing of the kind.
+const char* first_special(const char* begin, const char* end, bool beyond_ascii) {
+  const auto wanted = beyond_ascii ? high_bits : 0;
+  std::uint64_t eight = 0;
+  for (; static_cast<std::size_t>(end - begin) >= sizeof eight; begin += sizeof eight) {
+    std::memcpy(&eight, begin, sizeof eight);
+    if ((marks_below(eight, 0x20) | marks_equal(eight, '"') | marks_equal(eight, '\\') | (eight & wanted)) != 0) break;
   }
-  return table;
-}();
-
-kind kind_of(char character) {
-  return kinds[static_cast<unsigned char>(character)];
+  return std::find_if(begin, end, [&](char one) {
+    return needs_escape(one) || (beyond_ascii && static_cast<unsigned char>(one) >= 0x80);
+  });
 }
 
 void append_escape(std::string& to, char character) {
@@ -71,23 +91,44 @@ void append_number(std::string& to, Number number) {
   to.append(digits.data(), end);
 }
 
+/// As JSON's own writers print it: always to be read as a number with a fraction, long ones with an exponent.
+void append_fraction(std::string& to, double number) {
+  constexpr double least_fixed = 1e-4;
+  constexpr double least_beyond_fixed = 1e15;
+  const auto size = std::abs(number);
+  if (number != 0 && !(size >= least_fixed && size < least_beyond_fixed)) {
+    to += dumped(number);
+    return;
+  }
+  std::array<char, 40> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, std::chars_format::fixed).ptr;
+  const std::string_view text(digits.data(), end);
+  to += text;
+  if (text.find('.') == std::string_view::npos) to += ".0";
+}
+
 }  // namespace
 
 void append_json_string(std::string& to, std::string_view value) {
-  const auto is_ascii = [](char character) { return kind_of(character) != kind::beyond_ascii; };
-  if (!std::all_of(value.begin(), value.end(), is_ascii) && !simdjson::validate_utf8(value)) {
-    to += dumped(value);
-    return;
-  }
-  to += '"';
+  const auto size_before = to.size();
   const auto* begin = value.data();
   const auto* const end = begin + value.size();
-  while (begin != end) {
-    const auto* const stop = std::find_if(begin, end, [](char one) { return kind_of(one) == kind::escaped; });
+  bool is_utf8 = false;
+  to += '"';
+  for (;;) {
+    const auto* const stop = first_special(begin, end, !is_utf8);
     to.append(begin, stop);
     if (stop == end) break;
-    append_escape(to, *stop);
-    begin = stop + 1;
+    begin = stop;
+    if (needs_escape(*stop)) {
+      append_escape(to, *begin++);
+    } else if (simdjson::validate_utf8(value)) {
+      is_utf8 = true;
+    } else {
+      to.resize(size_before);
+      to += dumped(value);
+      return;
+    }
   }
   to += '"';
 }
@@ -128,14 +169,20 @@ void append_json(std::string& to, const json& value) {
     case json::value_t::number_unsigned:
       append_number(to, value.get<std::uint64_t>());
       break;
+    case json::value_t::number_float:
+      append_fraction(to, value.get<double>());
+      break;
     default:
       to += dumped(value);
   }
 }
 
 std::string json_text(const json& value) {
+  constexpr std::size_t ordinary_size = 500;
   std::string text;
+  text.reserve(ordinary_size);
   append_json(text, value);
+  text.shrink_to_fit();
   return text;
 }
 

@@ -1,5 +1,6 @@
 #include "tools/accepted.hpp"
 
+#include "text/json_text.hpp"
 #include "tools/define.hpp"
 
 namespace awm::tools {
@@ -8,11 +9,9 @@ using nlohmann::json;
 
 mcp::tool_result accepted_result(const manager::answer<manager::accepted_turn>& accepted) {
   return result_of(accepted, [](const manager::accepted_turn& turn) {
-    json result = {{"worker_id", turn.worker_id},
-                   {"state", !turn.error.empty() ? "failed"
-                             : turn.queued       ? "queued"
-                                                 : "running"},
-                   {"conversation_history_file_path", turn.transcript_path}};
+    const auto* const state = !turn.error.empty() ? "failed" : turn.queued ? "queued" : "running";
+    auto result = text::json_object("worker_id", turn.worker_id, "state", state, "conversation_history_file_path",
+                                    turn.transcript_path);
     if (!turn.error.empty()) result["error_hint"] = turn.error;
     if (!turn.warnings.empty()) result["warnings"] = turn.warnings;
     return result;

@@ -115,8 +115,8 @@ json input_schema() {
 }
 
 json to_json(const manager::outstanding_turns& turns) {
-  json counts = {
-      {"queued", turns.queued}, {"running", turns.running}, {"awaiting_permission", turns.awaiting_permission}};
+  auto counts = text::json_object("queued", turns.queued, "running", turns.running, "awaiting_permission",
+                                  turns.awaiting_permission);
   if (turns.background > 0) counts["background"] = turns.background;
   return counts;
 }
@@ -138,11 +138,10 @@ const char* list_for(manager::worker_state state) {
 
 /// What has to be said of a turn in any case.
 json brief(const manager::finished_turn& turn) {
-  json entry = {{"worker_id", turn.worker_id},
-                {"description", text::shortened(turn.description, preview_size)},
-                {"turn", turn.turn},
-                {"claude_session_id", turn.session_id.empty() ? json(nullptr) : json(turn.session_id)},
-                {"conversation_history_file_path", turn.transcript_path}};
+  auto entry = text::json_object("worker_id", turn.worker_id, "description",
+                                 text::shortened(turn.description, preview_size), "turn", turn.turn,
+                                 "claude_session_id", turn.session_id.empty() ? json(nullptr) : json(turn.session_id),
+                                 "conversation_history_file_path", turn.transcript_path);
   if (turn.outcome.completed) return entry;
   const auto& code = turn.outcome.returncode;
   entry.update({{"returncode", code ? json(*code) : json(nullptr)},
@@ -154,10 +153,8 @@ json brief(const manager::finished_turn& turn) {
 json describe(const manager::finished_turn& turn) {
   const auto& outcome = turn.outcome;
   auto entry = brief(turn);
-  entry.update({{"num_turns", outcome.num_turns},
-                {"duration_ms", outcome.duration_ms},
-                {"cost_usd", outcome.cost_usd},
-                {"total_cost_usd", turn.total_cost_usd}});
+  text::add_members(entry, "num_turns", outcome.num_turns, "duration_ms", outcome.duration_ms, "cost_usd",
+                    outcome.cost_usd, "total_cost_usd", turn.total_cost_usd);
   if (!outcome.completed) entry["error_hint"] = text::shortened(outcome.error_hint, longest_hint);
   if (outcome.completed || !outcome.result.empty()) entry["result_preview"] = preview(turn);
   if (!outcome.is_on_disk) entry["result"] = text::shortened(outcome.result, longest_result);
@@ -204,11 +201,9 @@ json for_reading(json value, std::size_t longest) {
 }
 
 json describe(const manager::pending_permission& pending, std::size_t longest_text) {
-  json entry = {{"request_id", pending.request_id},
-                {"worker_id", pending.worker_id},
-                {"description", text::shortened(pending.description, preview_size)},
-                {"tool", pending.question.tool},
-                {"input", for_reading(json::parse(pending.question.input), longest_text)}};
+  auto entry = text::json_object("request_id", pending.request_id, "worker_id", pending.worker_id, "description",
+                                 text::shortened(pending.description, preview_size), "tool", pending.question.tool,
+                                 "input", for_reading(json::parse(pending.question.input), longest_text));
   const auto add = [&entry](const char* key, const std::string& value) {
     if (!value.empty()) entry[key] = text::shortened(value, preview_size);
   };
@@ -249,9 +244,9 @@ void add_questions(json& answer, const std::list<manager::pending_permission>& p
 json describe_rest(const std::vector<manager::worker_summary>& workers) {
   auto rest = json::array();
   for (const auto& worker : workers) {
-    json entry = {{"worker_id", worker.worker_id},
-                  {"description", text::shortened(worker.description, preview_size)},
-                  {"state", manager::to_string(worker.state)}};
+    auto entry =
+        text::json_object("worker_id", worker.worker_id, "description",
+                          text::shortened(worker.description, preview_size), "state", manager::to_string(worker.state));
     if (!worker.activity.empty()) entry["activity"] = worker.activity;
     if (!worker.held_by.empty()) entry["held_by"] = worker.held_by;
     if (worker.queue_position) entry["queue_position"] = *worker.queue_position;
@@ -284,8 +279,8 @@ std::vector<json> tell(const std::vector<manager::finished_turn>& turns, std::si
 /// The answer in the making: what everybody needs to know first, then as much of the finished turns as fits.
 json describe(const manager::manager& manager, manager::join::loan& loan, const manager::selection& workers) {
   auto& found = loan.result;
-  json answer = {
-      {"completed", json::array()}, {"failed", json::array()}, {"outstanding", to_json(manager.outstanding(workers))}};
+  auto answer = text::json_object("completed", json::array(), "failed", json::array(), "outstanding",
+                                  to_json(manager.outstanding(workers)));
   add_questions(answer, manager.questions_for_model());
   if (const auto asked = manager.questions_with_human(); asked > 0) answer["awaiting_user"] = asked;
   if (found.timed_out) answer["timed_out"] = true;

@@ -1,5 +1,6 @@
 #include "worker/conversation.hpp"
 
+#include "text/json_text.hpp"
 #include "text/timestamp.hpp"
 #include "worker/error_hint.hpp"
 #include "worker/uuid.hpp"
@@ -705,9 +706,8 @@ void conversation::close_record(std::string_view state) {
   const auto& outcome = turn_->outcome;
   record.state = state;
   auto& entry = record.turns.back();
-  entry.update({{"state", state},
-                {"ended_at", text::timestamp(clock_.utc_now())},
-                {"returncode", outcome.returncode ? json(*outcome.returncode) : json(nullptr)}});
+  text::add_members(entry, "state", state, "ended_at", text::timestamp(clock_.utc_now()), "returncode",
+                    outcome.returncode ? json(*outcome.returncode) : json(nullptr));
   entry.emplace("started_at", turn_->started_at);
   if (!outcome.cap.empty()) entry["cap"] = outcome.cap;
   if (outcome.context_lost) entry["context_lost"] = true;
@@ -716,14 +716,11 @@ void conversation::close_record(std::string_view state) {
   // A turn that is retried goes on where it failed.
   const auto before = [&entry](const char* key) { return entry.value(key, 0.0); };
   const auto so_far = [&entry](const char* key) { return entry.value(key, std::int64_t{0}); };
-  entry.update({{"subtype", result->subtype},
-                {"is_error", result->is_error},
-                {"duration_ms", so_far("duration_ms") + outcome.duration_ms},
-                {"num_turns", so_far("num_turns") + outcome.num_turns},
-                {"input_tokens", so_far("input_tokens") + outcome.input_tokens},
-                {"output_tokens", so_far("output_tokens") + outcome.output_tokens},
-                {"cost_usd", before("cost_usd") + outcome.cost_usd},
-                {"result", outcome.result}});
+  text::add_members(entry, "subtype", result->subtype, "is_error", result->is_error, "duration_ms",
+                    so_far("duration_ms") + outcome.duration_ms, "num_turns", so_far("num_turns") + outcome.num_turns,
+                    "input_tokens", so_far("input_tokens") + outcome.input_tokens, "output_tokens",
+                    so_far("output_tokens") + outcome.output_tokens, "cost_usd", before("cost_usd") + outcome.cost_usd,
+                    "result", outcome.result);
   if (!outcome.structured_output.empty()) {
     entry["structured_output"] = json::parse(outcome.structured_output);
     record.structured_output = entry["structured_output"];

@@ -53,13 +53,14 @@ std::optional<std::string_view> tool_name_of(std::string_view rule) {
 /// The plan in the making. Each step adds its part; errors are collected, so that a caller mends all of them at once.
 class planner {
  public:
-  planner(const launch_request& request, const launch_defaults& defaults, const environment& base, const files& disk)
+  planner(const launch_request& request, const launch_defaults& defaults, const environment& inherited,
+          const files& disk)
       : request_{request},
         wanted_{request.wanted},
         defaults_{defaults},
         features_{features_of(request.cli)},
         disk_{disk},
-        variables_{inherited_environment(base)} {}
+        variables_{inherited} {}
 
   launch_plan plan() {
     if (auto warning = version_warning(request_.cli)) warn(std::move(*warning));
@@ -362,9 +363,9 @@ class planner {
 
 }  // namespace
 
-launch_plan plan_launch(const launch_request& request, const launch_defaults& defaults, const environment& base,
+launch_plan plan_launch(const launch_request& request, const launch_defaults& defaults, const environment& inherited,
                         const files& disk) {
-  return planner{request, defaults, base, disk}.plan();
+  return planner{request, defaults, inherited, disk}.plan();
 }
 
 std::optional<std::string> agent_problem(const start_expectations& expected, std::span<const std::string> agents) {

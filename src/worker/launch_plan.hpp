@@ -80,10 +80,10 @@ struct launch_plan {
   std::vector<option_error> errors;
 };
 
-/// Plans the start. `base` is the manager's own environment, from which the caller's session is taken out; `disk` is
-/// asked whether directories and agent files exist. Options are checked as well as by the schema, because those of a
-/// resumed turn come from a file on disk.
-launch_plan plan_launch(const launch_request& request, const launch_defaults& defaults, const environment& base,
+/// Plans the start. `inherited` is what `inherited_environment` made of the manager's own; `disk` is asked whether
+/// directories and agent files exist. Options are checked as well as by the schema, because those of a resumed turn
+/// come from a file on disk.
+launch_plan plan_launch(const launch_request& request, const launch_defaults& defaults, const environment& inherited,
                         const files& disk);
 
 /// Why a child must not get its prompt: its reply to `initialize` lists `agents`, and the expected one is not among

@@ -6,22 +6,39 @@
 #include "coro/process.hpp"
 #include "worker/last_watch.hpp"
 
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace awm::worker {
+
+/// A whole environment, as `NAME=value`. Copies share one list, which nobody changes: hundreds of workers have the
+/// same.
+class assignments {
+ public:
+  assignments() : assignments(std::vector<std::string>()) {}
+  assignments(std::vector<std::string> list)
+      : list_(std::make_shared<const std::vector<std::string>>(std::move(list))) {}
+  assignments(std::initializer_list<std::string> list) : assignments(std::vector<std::string>(list)) {}
+
+  const std::vector<std::string>& list() const { return *list_; }
+  bool operator==(const assignments& other) const { return list_ == other.list_ || *list_ == *other.list_; }
+
+ private:
+  std::shared_ptr<const std::vector<std::string>> list_;
+};
 
 struct launch_spec {
   /// Absolute path of the program.
   std::string program;
   /// Its arguments, without the program's name.
   std::vector<std::string> arguments;
-  /// The whole environment, as `NAME=value`.
-  std::vector<std::string> environment;
+  assignments environment;
   std::string working_directory;
   /// Whom the child serves, for the ledger: a worker's id, or empty.
   std::string label = {};

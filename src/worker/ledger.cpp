@@ -294,7 +294,7 @@ bool ledger::open() {
 }
 
 void ledger::note(const process_identity& child, std::string_view worker_id) {
-  const json line = {{"pid", child.pid}, {"start_time", child.start_time}, {"worker_id", worker_id}};
+  const auto line = text::json_object("pid", child.pid, "start_time", child.start_time, "worker_id", worker_id);
   text::append_json(unwritten_, line);
   unwritten_ += '\n';
   if (open()) write();

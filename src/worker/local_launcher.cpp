@@ -189,7 +189,7 @@ std::unique_ptr<child> local_launcher::start(const launch_spec& spec, std::error
   options.arguments.push_back(spec.program);
   options.arguments.insert(options.arguments.end(), spec.arguments.begin(), spec.arguments.end());
   const auto number = offspring_->next_number();
-  options.environment = with_mark(spec.environment, offspring_->manager_id(), number);
+  options.environment = with_mark(spec.environment.list(), offspring_->manager_id(), number);
   options.working_directory = spec.working_directory;
   // On SIGINT the CLI ends its tool processes, which lead sessions of their own and which no signal to the worker's
   // group reaches; SIGKILL would orphan them (measured with 2.1.197 and 2.1.329).

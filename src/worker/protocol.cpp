@@ -269,11 +269,12 @@ std::string as_line(const json& message) {
 }
 
 json control_response(std::string_view subtype, std::string_view request_id) {
-  return {{"type", "control_response"}, {"response", {{"subtype", subtype}, {"request_id", request_id}}}};
+  return text::json_object("type", "control_response", "response",
+                           text::json_object("subtype", subtype, "request_id", request_id));
 }
 
 json control_request(std::string_view request_id, json request) {
-  return {{"type", "control_request"}, {"request_id", request_id}, {"request", std::move(request)}};
+  return text::json_object("type", "control_request", "request_id", request_id, "request", std::move(request));
 }
 
 }  // namespace
@@ -348,11 +349,9 @@ std::string initialize_request(std::string_view request_id, const json& request)
 std::string user_message(std::string_view prompt, std::string_view uuid, bool literal) {
   std::string content(prompt);
   if (!literal && content.starts_with('/')) content.insert(0, " ");
-  json message = {{"type", "user"},
-                  {"message", {{"role", "user"}, {"content", std::move(content)}}},
-                  {"parent_tool_use_id", nullptr},
-                  {"session_id", ""},
-                  {"uuid", uuid}};
+  auto message =
+      text::json_object("type", "user", "message", text::json_object("role", "user", "content", std::move(content)),
+                        "parent_tool_use_id", nullptr, "session_id", "", "uuid", uuid);
   if (literal) message["client_composed"] = true;
   return as_line(message);
 }
@@ -361,7 +360,7 @@ std::string allow_response(std::string_view request_id, std::string_view input, 
   auto response = control_response("success", request_id);
   auto& answer = response["response"]["response"];
   // 2.1.197 fails a tool that is allowed without an input.
-  answer = {{"behavior", "allow"}, {"updatedInput", json::parse(input)}};
+  answer = text::json_object("behavior", "allow", "updatedInput", json::parse(input));
   if (!updates.empty()) answer["updatedPermissions"] = json::parse(updates);
   return as_line(response);
 }

@@ -261,7 +261,10 @@ std::unique_ptr<transcript> transcript::load(files& files, const fs::path& direc
 }
 
 std::string transcript::rest() const {
-  std::string text = "],\n";
+  constexpr std::size_t ordinary_size = 1000;
+  std::string text;
+  text.reserve(ordinary_size + record_.result.size() * 2);  // it stands with its turn as well
+  text += "],\n";
   member_writer members(text);
   members.add("worker_id", std::string_view(record_.worker_id));
   members.add("description", std::string_view(record_.description));
@@ -320,7 +323,7 @@ std::error_code transcript::begin_turn(std::string_view prompt) {
 }
 
 void transcript::add_prompt(std::string_view text) {
-  if (part_) append_entry(text::json_text({{"role", "user"}, {"content", text}}));
+  if (part_) append_entry(text::json_text(text::json_object("role", "user", "content", text)));
 }
 
 void transcript::append_entry(std::string_view entry) {

@@ -35,7 +35,7 @@ struct scene {
     disk.directories = {"/work", "/data", "/other"};
   }
 
-  launch_plan plan() const { return plan_launch(request, defaults, base, disk); }
+  launch_plan plan() const { return plan_launch(request, defaults, inherited_environment(base), disk); }
 };
 
 launch_plan planned(const cli_version& cli, const json& wanted, const std::string& agent_type = {}) {
