@@ -113,10 +113,15 @@ void append_json_string(std::string& to, std::string_view value) {
   const auto size_before = to.size();
   const auto* begin = value.data();
   const auto* const end = begin + value.size();
+  const auto* stop = first_special(begin, end, true);
+  if (stop == end) {
+    to.resize(size_before + value.size() + 2, '"');
+    std::copy(begin, end, to.data() + size_before + 1);
+    return;
+  }
   bool is_utf8 = false;
   to += '"';
-  for (;;) {
-    const auto* const stop = first_special(begin, end, !is_utf8);
+  for (;; stop = first_special(begin, end, !is_utf8)) {
     to.append(begin, stop);
     if (stop == end) break;
     begin = stop;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace awm::text {
 namespace {
@@ -38,6 +39,24 @@ TEST(json_text, is_what_the_library_makes_of_it) {
                        {{"a\n", {1, {{"b", "c"}}}}, {"ü", json::array({nullptr})}}};
   for (const auto& value : values) EXPECT_EQ(json_text(value), as_the_library_does(value));
   EXPECT_EQ(json_text(values), as_the_library_does(values));
+}
+
+TEST(json_text, prints_fractions_as_the_library_does) {
+  const std::vector<double> numbers{0.0,       -0.0,  1e-4,  0.00012345, 9.99e-5, 0.1 + 0.2,         12345.678,
+                                    100000.0,  -2e-7, 3e14,  1e15,       1.5e15,  999999999999999.9, 123456789.0,
+                                    0.0234567, 1e22,  5e-324};
+  for (const auto number : numbers) EXPECT_EQ(json_text(number), as_the_library_does(number));
+}
+
+TEST(json_text, finds_what_is_special_wherever_it_stands) {
+  for (const std::string special : {"\"", "\n", "ü", "\x1f", "\xff"}) {
+    for (std::size_t at = 0; at < 20; ++at) {
+      std::string text(24, 'x');
+      text.replace(at, 1, special);
+      EXPECT_EQ(json_text(text), as_the_library_does(text)) << at;
+      EXPECT_EQ(json_text(text + "ü\""), as_the_library_does(text + "ü\"")) << at;
+    }
+  }
 }
 
 TEST(json_text, escapes_every_byte_that_has_to_be) {
