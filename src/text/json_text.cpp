@@ -107,7 +107,80 @@ void append_fraction(std::string& to, double number) {
   if (text.find('.') == std::string_view::npos) to += ".0";
 }
 
+/// Moves through the text of valid JSON.
+class json_cursor {
+ public:
+  explicit json_cursor(std::string_view text) : text_(text) {}
+
+  void skip_space() { at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size()); }
+  bool take(char wanted) {
+    skip_space();
+    if (at_ == text_.size() || text_[at_] != wanted) return false;
+    ++at_;
+    return true;
+  }
+
+  /// The value that comes next; behind a number or a word with the space that follows.
+  std::string_view take_value() {
+    skip_space();
+    const auto begin = at_;
+    std::size_t depth = 0;
+    for (; at_ < text_.size(); ++at_) {
+      const auto what = marks[static_cast<unsigned char>(text_[at_])];
+      if (what == mark::none) continue;
+      if (depth == 0 && (what == mark::comma || what == mark::closes)) break;
+      if (what == mark::quote) skip_string();
+      if (what == mark::opens) ++depth;
+      if (what == mark::closes) --depth;
+      if (depth == 0) {
+        ++at_;
+        break;
+      }
+    }
+    return text_.substr(begin, at_ - begin);
+  }
+
+ private:
+  enum class mark : unsigned char { none, quote, comma, opens, closes };
+  static constexpr auto marks = [] {
+    std::array<mark, 256> table{};
+    table['"'] = mark::quote;
+    table[','] = mark::comma;
+    table['['] = table['{'] = mark::opens;
+    table[']'] = table['}'] = mark::closes;
+    return table;
+  }();
+
+  /// From a string's first quotation mark to its last.
+  void skip_string() {
+    const auto begin = at_ + 1;
+    for (;;) {
+      at_ = text_.find('"', at_ + 1);
+      if (at_ == std::string_view::npos) break;
+      auto backslashes = at_;
+      while (backslashes > begin && text_[backslashes - 1] == '\\') --backslashes;
+      if ((at_ - backslashes) % 2 == 0) return;
+    }
+    at_ = text_.size() - 1;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
 }  // namespace
+
+std::string_view member_text(std::string_view object, std::string_view key) {
+  json_cursor cursor(object);
+  if (!cursor.take('{')) return {};
+  do {
+    const auto name = cursor.take_value();
+    if (!cursor.take(':')) return {};
+    const auto value = cursor.take_value();
+    if (name.size() == key.size() + 2 && name.substr(1, key.size()) == key) return value;
+  } while (cursor.take(','));
+  return {};
+}
 
 void append_json_string(std::string& to, std::string_view value) {
   const auto size_before = to.size();

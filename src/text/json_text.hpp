@@ -20,6 +20,10 @@ void append_json(std::string& to, const nlohmann::json& value);
 /// Appends `value` as a JSON string, with its quotation marks.
 void append_json_string(std::string& to, std::string_view value);
 
+/// The value of the first member `key` as it stands in the text of an object, which must be valid JSON; empty when there
+/// is none. Finds in a fraction of the time in which a parser would, whose strings it need not look into.
+std::string_view member_text(std::string_view object, std::string_view key);
+
 /// Gives `object` these members: `add_members(object, "worker_id", id, "turn", 1)`.
 inline void add_members(nlohmann::json&) {}
 template <class Value, class... More>

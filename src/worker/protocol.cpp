@@ -243,6 +243,18 @@ child_line read_control_response(const dom::object& object) {
   return answer;
 }
 
+/// The message is passed on as it was received: the DOM keeps no positions, so it is looked for once more.
+child_line read_message(std::string_view text, const dom::object& object, std::string_view role) {
+  dom::object message;
+  if (object["message"].get(message)) return broken_line{"a message without a message object"};
+  const auto raw = text::member_text(text, "message");
+  if (!raw.starts_with('{')) return broken_line{"a message whose name is written with escapes"};
+  message_line line{role, raw, text_of(message, "id"), text_of(object, "parent_tool_use_id")};
+  read_content(message, line);
+  line.background_task = background_task_of(object);
+  return line;
+}
+
 /// A task that ends while its turn still works is told by its update alone (2.1.197).
 bool is_final(const dom::object& task_update) {
   dom::object patch;
@@ -281,30 +293,8 @@ json control_request(std::string_view request_id, json request) {
 
 struct line_parser::parsers {
   dom::parser checking;
-  simdjson::ondemand::parser locating;
   std::string repaired;
-
-  child_line read_message(std::string_view text, const dom::object& object, std::string_view role);
 };
-
-/// The DOM has proved that the line is valid JSON but keeps no positions; a second, lazy pass finds where the message
-/// lies, so that it can be passed on as received.
-child_line line_parser::parsers::read_message(std::string_view text, const dom::object& object, std::string_view role) {
-  namespace ondemand = simdjson::ondemand;
-  ondemand::document document;
-  ondemand::object body;
-  std::string_view raw;
-  if (locating.iterate(text.data(), text.size(), text.size() + coro::line_buffer::padding).get(document) ||
-      document["message"].get_object().get(body) || body.raw_json().get(raw)) {
-    return broken_line{"a message without a message object"};
-  }
-  dom::object message;
-  if (object["message"].get(message)) return broken_line{"a message that is not an object"};
-  message_line line{role, raw, text_of(message, "id"), text_of(object, "parent_tool_use_id")};
-  read_content(message, line);
-  line.background_task = background_task_of(object);
-  return line;
-}
 
 line_parser::line_parser() : parsers_(std::make_unique<parsers>()) {}
 line_parser::~line_parser() = default;
@@ -326,7 +316,7 @@ child_line line_parser::parse(std::string_view text) {
   const auto type = text_of(object, "type");
   bool is_replay = false;
   if (object["isReplay"].get(is_replay) == simdjson::SUCCESS && is_replay) return other_line{};  // an echo of ours
-  if (type == "assistant" || type == "user") return parsers_->read_message(text, object, type);
+  if (type == "assistant" || type == "user") return read_message(text, object, type);
   if (type == "system") return read_system(object);
   if (type == "result") return read_result(object);
   if (type == "control_request") return read_control_request(object);

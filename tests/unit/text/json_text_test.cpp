@@ -75,6 +75,30 @@ TEST(json_text, replaces_what_is_no_utf8) {
   }
 }
 
+TEST(member_text, is_the_value_as_it_stands) {
+  const std::string object =
+      R"( {"a": 1 , "b" :"x\\\"}]\\", "c":[{"d":"]"},{"m":0}],"m":{"d": "\"{", "e":[1, 2]},"m":3,"z":true} )";
+  ASSERT_TRUE(json::accept(object));
+  EXPECT_EQ(member_text(object, "m"), R"({"d": "\"{", "e":[1, 2]})");
+  EXPECT_EQ(member_text(object, "b"), R"("x\\\"}]\\")");
+  EXPECT_EQ(member_text(object, "c"), R"([{"d":"]"},{"m":0}])");
+  EXPECT_EQ(json::parse(member_text(object, "a")), 1);
+  EXPECT_EQ(member_text(object, "z"), "true");
+  EXPECT_EQ(member_text(object, "d"), "");
+  EXPECT_EQ(member_text("{}", "a"), "");
+}
+
+// Whatever it is given, it stays inside.
+TEST(member_text, ends_with_a_text_that_is_cut_anywhere) {
+  const std::string object = R"({"a":{"b":["x\\",{}]},"m":"\"y"})";
+  for (std::size_t size = 0; size < object.size(); ++size) {
+    const std::string cut = object.substr(0, size);
+    const auto found = member_text(cut, "m");
+    EXPECT_TRUE(found.empty() ||
+                (found.data() >= cut.data() && found.data() + found.size() <= cut.data() + cut.size()));
+  }
+}
+
 TEST(json_text, is_appended) {
   std::string text = "x";
   append_json(text, {1, "2"});
