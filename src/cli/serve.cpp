@@ -197,6 +197,7 @@ class service {
     if (settings_.prewarm > 0 && settings_.budget_usd) {
       spdlog::warn("--prewarm is without effect with --budget-usd: each worker's process is started with what is left");
     }
+    manager_.warn_to([](const std::string& text) { spdlog::warn("{}", text); });
     manager_.begin();
     coro::task_group beside(context_.get_executor());
     beside.spawn(end_leftovers());
@@ -254,6 +255,7 @@ class service {
 int serve(const config& settings) {
   open_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow (ulimit -f) is an error like a full disk
   spdlog::set_default_logger(
       std::make_shared<spdlog::logger>("awm", std::make_shared<spdlog::sinks::stderr_sink_st>()));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
