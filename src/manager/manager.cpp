@@ -889,7 +889,10 @@ asio::awaitable<answer<join::loan>> manager::wait(wait_request request, join::pr
 
 void manager::note_delivered(const std::vector<finished_turn>& turns, bool delivered) {
   for (const auto& turn : turns) {
-    if (deliveries_.note(turn.worker_id, delivered ? turn.turn : turn.turn - 1)) transcript_behind();
+    if (const auto error = deliveries_.note(turn.worker_id, delivered ? turn.turn : turn.turn - 1)) {
+      log_trouble_ = error;
+      transcript_behind();
+    }
     const auto found = workers_.find(turn.worker_id);
     if (delivered && found != workers_.end()) release_if_done(*found->second);
   }
@@ -917,7 +920,9 @@ void manager::transcript_behind() {
 
 void manager::catch_up() {
   prepare_log_dir();  // somebody may have removed it
-  bool is_done = !deliveries_.catch_up();
+  log_trouble_ = deliveries_.catch_up();
+  if (const auto error = permission_log_.catch_up()) log_trouble_ = error;
+  bool is_done = !log_trouble_;
   for (const auto& [id, worker] : workers_) {
     if (!worker->transcript || !worker->transcript->is_behind()) continue;
     if (worker->transcript->catch_up()) {
@@ -945,7 +950,7 @@ void manager::now_on_disk(managed_worker& worker) {
 
 std::string manager::log_folder_problem() const {
   if (!is_behind_) return {};
-  std::error_code why;
+  auto why = log_trouble_;
   std::size_t count = 0;
   for (const auto& [id, worker] : workers_) {
     if (!worker->transcript || !worker->transcript->is_behind()) continue;
@@ -953,10 +958,10 @@ std::string manager::log_folder_problem() const {
     ++count;
   }
   return "The log folder " + config_.log_dir.string() + " cannot be written" +
-         (why ? ": " + why.message() : std::string()) + ". Workers go on; what is missing in " + std::to_string(count) +
-         " transcript(s) is kept in memory and written as soon as that is possible. A server that ends before loses "
-         "it: "
-         "tell the user to make room.";
+         (why ? ": " + why.message() : std::string()) + ". Workers go on; what is missing there (of " +
+         std::to_string(count) +
+         " transcripts) is kept in memory and written as soon as that is possible. A server that ends before loses it: "
+         "tell the user.";
 }
 
 // ---- the end ----
@@ -973,6 +978,7 @@ void manager::stop() {
   if (outstanding_.total() > 0) status_.changed();
   catch_up_.disarm();
   deliveries_.catch_up();
+  permission_log_.catch_up();
   for (const auto& [id, worker] : workers_) {
     end_warmth(*worker);
     if (clock_.now() < deadline) {
@@ -1025,7 +1031,9 @@ fs::path manager::mcp_config_path(const std::string& worker_id) const {
 std::error_code manager::write_private(const fs::path& path, std::string_view content) {
   std::error_code error;
   const auto file = files_.create(path, error);
-  return file ? file->append(content) : error;
+  if (file) error = file->append(content);
+  if (file && error) files_.remove(path);
+  return error;
 }
 
 }  // namespace awm::manager

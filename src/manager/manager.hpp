@@ -377,7 +377,8 @@ class manager final : private fleet {
   coro::event recovered_;
   bool recovering_ = false;
   bool stopping_ = false;
-  bool is_behind_ = false;  // something waits for `catch_up_`
+  bool is_behind_ = false;       // something waits for `catch_up_`
+  std::error_code log_trouble_;  // of what is no transcript
   coro::timer catch_up_;
   coro::task_group turns_;
   spares spares_;

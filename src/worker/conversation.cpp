@@ -796,6 +796,8 @@ void conversation::sum_up() {
   outcome.failure = kind_of(result, retry);
   outcome.error_hint =
       error_hint({result, retry, child_ ? child_->exit() : std::nullopt, child_ ? child_->error_tail() : ""});
+  const auto memory = child_ && !result ? child_->memory_hint() : std::string();
+  if (!memory.empty()) outcome.error_hint += ". " + memory;
 }
 
 /// Puts the outcome into the transcript.

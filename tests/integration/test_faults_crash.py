@@ -118,7 +118,8 @@ async def test_nothing_is_lost_and_nothing_left_running_when_the_server_is_kille
             await server.initialize()
             moment = dice.randrange(4)
             starting = asyncio.create_task(life(run, server, round_))
-            rings = dice.randint(1, WORKERS) if moment else 0
+            # The first life is long enough for all workers to come to be.
+            rings = WORKERS * 3 // 2 if round_ == 0 else dice.randint(1, WORKERS) if moment else 0
             ringing = asyncio.create_task(run.bell.rings(rings))
             # Some workers may not ring any more: then it is over when all is told.
             await asyncio.wait([ringing, starting], return_when=asyncio.FIRST_COMPLETED)

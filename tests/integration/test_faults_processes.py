@@ -1,6 +1,7 @@
 """Workers that are killed at every stage, a system that gives no descriptor, process or time of day, and programs that are
 not the CLI. docs/reliability.md has the table."""
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -11,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from harness import MOCK_CLAUDE, SERVER, Arena, approve, async_test, ends_soon, fail, finish, guarded, resume, spawn, texts, transcript
+from harness import MOCK_CLAUDE, SERVER, Arena, async_test, ends_soon, fail, finish, guarded, resume, spawn, texts, transcript
 from mcp_client import McpServer
 
 DAY = 86400
@@ -113,7 +114,7 @@ async def test_a_cli_that_may_not_be_executed_is_an_error_that_names_it(arena):
         assert str(claude) in text and "--claude" in text
 
 
-@pytest.mark.parametrize("program", ["yes", "exec tail -f /dev/null --pid $$", "echo 1.0.0 something else", "kill -9 $$", ": > /dev/full; echo x > /dev/full"])
+@pytest.mark.parametrize("program", ["yes", "exec sleep 1000", "echo something else", "kill -9 $$", "echo x > /dev/full"])
 @async_test
 async def test_a_program_that_is_another_is_an_error_and_is_gone(arena, program):
     claude = executable(arena.root / "claude", program)
@@ -122,6 +123,14 @@ async def test_a_program_that_is_another_is_an_error_and_is_gone(arena, program)
         assert claude in text and "--claude" in text
         assert await server.request("ping") == {}
     # the arena checks that no process is left
+
+
+@async_test
+async def test_a_program_that_only_has_a_version_fails_its_worker_with_what_it_says(arena):
+    other = 'case "$1" in --version) echo v20.1.0;; *) echo "node: bad option: -p" >&2; exit 9;; esac'
+    async with session_with(arena, executable(arena.root / "node", other)) as server:
+        failed = await fail(server, "MOCK say x")
+        assert failed["returncode"] == 9 and "bad option" in failed["error_hint"]
 
 
 @async_test
@@ -221,6 +230,56 @@ async def test_when_no_process_can_be_made_a_start_fails_and_says_so_and_the_nex
             assert texts(transcript(entry))[-1] == "after"
             assert texts(transcript(done)) == ["before"]
             await server.close()
+
+
+# ---- memory ----
+
+GIB = 1 << 30
+
+
+def may_be_limited() -> bool:
+    """AddressSanitizer reserves more than any RLIMIT_DATA allows."""
+    return b"__asan_init" not in Path(MOCK_CLAUDE).read_bytes()
+
+
+@pytest.mark.parametrize("how", ["flag", "file", "environment"])
+@async_test
+async def test_a_worker_that_uses_more_than_its_memory_fails_with_a_hint_that_names_the_option(arena, how):
+    if not may_be_limited():
+        pytest.skip("AddressSanitizer reserves more than any RLIMIT_DATA allows")
+    file = arena.root / "config.toml"
+    file.write_text('worker_memory = "1G"\n' if how == "file" else "")
+    flags = ["--worker-memory", "1GiB"] if how == "flag" else []
+    env = {"AWM_WORKER_MEMORY": "1024m"} if how == "environment" else {}
+    async with arena.session(*flags, "--config", str(file), env=env) as server:
+        await spawn(server, f"MOCK allocate {100 << 20}\nMOCK say modest")
+        await spawn(server, f"MOCK say begun\nMOCK allocate {GIB + (100 << 20)}\nMOCK say greedy")
+        done = await server.call("wait")
+        assert [e["result_preview"] for e in done["completed"]] == ["modest"]
+        (entry,) = done["failed"]
+        assert entry["returncode"] in (-signal.SIGABRT, -signal.SIGKILL)
+        assert "--worker-memory allows 1 GiB" in entry["error_hint"]
+        assert texts(transcript(entry)) == ["begun"]
+        assert "RLIMIT_DATA" in server.stderr or "by a cgroup in" in server.stderr, "how it is kept is said"
+
+
+@async_test
+async def test_without_the_option_memory_is_not_limited(arena):
+    async with arena.session() as server:
+        assert (await finish(server, f"MOCK allocate {GIB + (100 << 20)}\nMOCK say greedy"))["result_preview"] == "greedy"
+
+
+@async_test
+async def test_a_limit_that_cannot_be_kept_ends_the_start_with_words(arena):
+    async with arena.server("--worker-memory", "512M") as server:
+        async def ended_or_limited() -> None:
+            while server.returncode is None and "by a cgroup in" not in server.stderr:
+                await asyncio.sleep(0)
+
+        await guarded(ended_or_limited(), "the end of the start, or a cgroup", server)
+        if server.returncode is not None:
+            assert server.returncode == 2
+            assert "--worker-memory 512 MiB" in server.stderr and "1G or more" in server.stderr
 
 
 # ---- what the C library is told to say ----
