@@ -1,6 +1,7 @@
 #include "cli/config.hpp"
 
 #include "cli/version.hpp"
+#include "worker/memory_limit.hpp"
 
 #include <CLI/CLI.hpp>
 #include <toml++/toml.h>
@@ -53,6 +54,15 @@ std::function<bool(const toml::node&)> into(Number& target, std::int64_t least, 
     target = static_cast<Number>(number);
     return true;
   };
+}
+
+/// What is wrong with a size; empty: nothing, and `target` has it.
+std::string take_size(const std::string& text, std::uint64_t& target) {
+  constexpr std::uint64_t least = std::uint64_t{16} << 20U;  // less is a mistake in the unit
+  const auto size = worker::size_from(text);
+  if (!size || *size < least) return text + " is no size of 16M or more: give a number with K, M, G or T, such as 2G";
+  target = *size;
+  return {};
 }
 
 const std::vector<std::string>& log_levels() {
@@ -199,6 +209,15 @@ config read_config(int argc, char** argv, int& exit_code) {
           ->envname("AWM_MAX_WORKERS")
           ->check(CLI::Range(1, 100000))
           ->type_name("N");
+  auto* const worker_memory =
+      app.add_option(
+             "--worker-memory",
+             "What a worker may use of the machine's memory, such as 2G: with all that it starts, where a memory "
+             "cgroup can be written; else each of its processes by itself, reserved memory included, and then "
+             "1G is the least. Default: no limit")
+          ->envname("AWM_WORKER_MEMORY")
+          ->check([&result](const std::string& text) { return take_size(text, result.worker_memory); })
+          ->type_name("SIZE");
   auto* const log_level = app.add_option("--log-level", result.log_level, "What is logged to stderr")
                               ->envname("AWM_LOG_LEVEL")
                               ->check(CLI::IsMember(log_levels()))
@@ -306,6 +325,11 @@ config read_config(int argc, char** argv, int& exit_code) {
        },
        "a directory"},
       {"max_workers", max_workers, into(result.max_workers, 1, 100000), "a number of at least 1"},
+      {"worker_memory", worker_memory,
+       [&result](const toml::node& value) {
+         return take_size(value.value<std::string>().value_or(std::string()), result.worker_memory).empty();
+       },
+       "a size of 16M or more, such as \"2G\""},
       {"budget_usd", budget,
        [&result](const toml::node& value) {
          result.budget_usd = value.value<double>().value_or(0);

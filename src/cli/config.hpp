@@ -4,6 +4,7 @@
 #include "worker/models.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -15,6 +16,8 @@ struct config {
   std::string claude = "claude";
   std::filesystem::path log_dir = "logs";
   std::size_t max_workers = 0;  ///< 0: as many as the memory holds, see `workers_that_fit`
+  /// What a worker may use, in bytes; 0: no limit.
+  std::uint64_t worker_memory = 0;
   /// Of all turns together, in US dollars; 0: no limit.
   double budget_usd = 0;
   /// How many managers may stand below each other: with 1, workers start no workers.

@@ -172,6 +172,9 @@ class service {
         signals_(context_.get_executor(), {SIGINT, SIGTERM}),
         last_resort_(clock_) {}
 
+  /// Before `run`.
+  void limit_memory(worker::memory_limit limit) { launcher_.limit_memory(std::move(limit)); }
+
   int run() {
     auto stream = std::make_unique<mcp::stdio_transport>(context_.get_executor());
     mcp::session session(*stream, server_);
@@ -197,6 +200,7 @@ class service {
     if (settings_.prewarm > 0 && settings_.budget_usd) {
       spdlog::warn("--prewarm is without effect with --budget-usd: each worker's process is started with what is left");
     }
+    manager_.warn_to([](const std::string& text) { spdlog::warn("{}", text); });
     manager_.begin();
     coro::task_group beside(context_.get_executor());
     beside.spawn(end_leftovers());
@@ -249,11 +253,38 @@ class service {
   bool is_out_of_time_ = false;
 };
 
+/// How `--worker-memory` is kept; nothing, and a message, when it cannot be.
+std::optional<worker::memory_limit> memory_limit_for(std::uint64_t bytes) {
+  worker::memory_limit limit{bytes, worker::writable_group()};
+  const auto size = worker::size_in_words(bytes);
+  if (!limit.parent_group.empty()) {
+    worker::remove_empty_groups(limit.parent_group);
+    spdlog::info("each worker, with what it starts, gets {} of memory, by a cgroup in {}", size,
+                 limit.parent_group.string());
+    return limit;
+  }
+  if (bytes < worker::least_data_limit) {
+    spdlog::error(
+        "--worker-memory {}: no memory cgroup can be written here, and without one a limit below 1 GiB keeps the CLI "
+        "from "
+        "starting, as what it reserves counts too. Give 1G or more, or start the server where a cgroup can be written "
+        "(systemd-run --user --scope)",
+        size);
+    return std::nullopt;
+  }
+  spdlog::warn(
+      "--worker-memory {}: no memory cgroup can be written here, so it limits each process of a worker by itself "
+      "(RLIMIT_DATA), and memory counts that is only reserved",
+      size);
+  return limit;
+}
+
 }  // namespace
 
 int serve(const config& settings) {
   open_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow (ulimit -f) is an error like a full disk
   spdlog::set_default_logger(
       std::make_shared<spdlog::logger>("awm", std::make_shared<spdlog::sinks::stderr_sink_st>()));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
@@ -264,7 +295,13 @@ int serve(const config& settings) {
   // system and given back each time.
   ::mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
   try {
-    return service(settings).run();
+    service all(settings);
+    if (settings.worker_memory > 0) {
+      auto limit = memory_limit_for(settings.worker_memory);
+      if (!limit) return exit_cannot_start;
+      all.limit_memory(std::move(*limit));
+    }
+    return all.run();
   } catch (const std::exception& error) {
     // Before the first coroutine runs: a folder that is gone, a descriptor that cannot be had.
     spdlog::error("cannot start: {}", error.what());

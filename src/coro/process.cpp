@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +151,8 @@ struct launch {
   char* const* environment;
   const char* working_directory;
   int parent_death_signal;
+  std::uint64_t data_limit;  // 0: as the parent's
+  const char* cgroup;        // nullptr: as the parent's
   pid_t parent;
   std::array<int, 3> streams;  // -1: as the parent's
   unsigned int taken_along;  // the child shares the parent's descriptors until it has copied those below; 0: it has all
@@ -159,6 +162,22 @@ struct launch {
 [[noreturn]] void give_up(launch& plan) {
   plan.error = errno;
   ::_exit(127);
+}
+
+/// Puts the process that calls it where its memory is limited.
+__attribute__((no_sanitize("address"))) bool limit_memory(const launch& plan) {
+  if (plan.cgroup != nullptr) {
+    const int group = ::open(plan.cgroup, O_WRONLY | O_CLOEXEC);
+    if (group < 0) return false;
+    const bool is_in = ::write(group, "0", 1) == 1;
+    const int error = errno;
+    ::close(group);
+    errno = error;
+    if (!is_in) return false;
+  }
+  if (plan.data_limit == 0) return true;
+  const rlimit limit{plan.data_limit, plan.data_limit};
+  return ::setrlimit(RLIMIT_DATA, &limit) == 0;
 }
 
 /// Not instrumented: it leaves by execve, so what a sanitizer notes about its frame would stay behind on the parent's
@@ -188,6 +207,7 @@ __attribute__((no_sanitize("address"))) int run_child(void* argument) {
   }
   // Ours are close-on-exec; what this process itself was started with need not be. (Linux 5.11; older ones go without.)
   ::syscall(SYS_close_range, 3U, ~0U, close_range_cloexec);
+  if (!limit_memory(plan)) give_up(plan);
   if (plan.working_directory != nullptr && ::chdir(plan.working_directory) != 0) give_up(plan);
   sigset_t none;
   ::sigemptyset(&none);
@@ -367,6 +387,8 @@ process process::start(const asio::any_io_executor& executor, const process_opti
               environment.data(),
               options.working_directory.empty() ? nullptr : options.working_directory.c_str(),
               options.parent_death_signal,
+              options.data_limit,
+              options.cgroup.empty() ? nullptr : options.cgroup.c_str(),
               ::getpid(),
               {streams[0].childs.get(), streams[1].childs.get(), streams[2].childs.get()},
               0};

@@ -39,6 +39,10 @@ struct process_options {
   /// Sent to the child by the kernel when the thread that started it ends, however it ends (prctl(2),
   /// PR_SET_PDEATHSIG). 0 for none.
   int parent_death_signal = 0;
+  /// RLIMIT_DATA of the child and of what it starts, in bytes (setrlimit(2)); 0: as this process's.
+  std::uint64_t data_limit = 0;
+  /// The file `cgroup.procs` of the cgroup in which the child begins; empty: in this process's.
+  std::string cgroup = {};
   child_stream standard_input = child_stream::pipe;
   child_stream standard_output = child_stream::pipe;
   child_stream standard_error = child_stream::pipe;
@@ -191,8 +195,8 @@ struct stop_step {
 ///
 /// Problem: `fork` copies the parent's page tables, 35 ms at 500 MB; SIGCHLD belongs to the whole program, so two
 /// libraries that wait for children fight over it; and a pid may be another's by the time it is signalled. Here a child
-/// is started as by vfork (0.13 to 0.45 ms, whatever the parent's size, and with `start_cheaply` whatever it has open), its end is told by a pidfd, and its number is
-/// used only while it is not reaped.
+/// is started as by vfork (0.13 to 0.45 ms, whatever the parent's size, and with `start_cheaply` whatever it has open),
+/// its end is told by a pidfd, and its number is used only while it is not reaped.
 ///
 /// Ending one: `stop()` climbs the kill ladder, SIGINT, SIGTERM, SIGKILL, each with its deadline. Whatever else ends a
 /// child, what it left behind in its process group gets SIGKILL before it is reaped. Who left the group is found by
@@ -219,8 +223,8 @@ class process {
   static process start(const asio::any_io_executor& executor, const process_options& options, std::error_code& error);
 
   /// Makes starts cost the same however many descriptors this process has open. A child begins with a copy of them all,
-  /// which it then closes one by one: with 20,000 of them a start takes milliseconds, and this process stands still. From
-  /// this call on it copies only those that were open before it, so: once, early. Keeps four descriptors for good.
+  /// which it then closes one by one: with 20,000 of them a start takes milliseconds, and this process stands still.
+  /// From this call on it copies only those that were open before it, so: once, early. Keeps four descriptors for good.
   /// Errors: open(2)'s; ENOSYS before Linux 5.9. Starts are then what they were.
   static std::error_code start_cheaply();
 

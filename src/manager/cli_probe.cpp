@@ -17,9 +17,13 @@ cli_probe::cli_probe(asio::any_io_executor executor, worker::launcher& launcher,
     : executor_(executor), launcher_(launcher), clock_(clock), spec_(std::move(spec)), answered_(std::move(executor)) {}
 
 asio::awaitable<cli_probe::finding> cli_probe::ask() {
-  while (!found_ && asking_) co_await answered_.async_wait(coro::as_value);
+  while (!found_ && asking_) {
+    co_await answered_.async_wait(coro::as_value);
+    if (refused_) co_return *refused_;  // it was asked while this one waited
+  }
   if (found_) co_return *found_;
   asking_ = true;
+  refused_.reset();
   answered_.reset();
   // Also when whoever asks is cancelled: then the next one asks anew.
   const auto end_asking = [](cli_probe* probe) {
@@ -28,7 +32,7 @@ asio::awaitable<cli_probe::finding> cli_probe::ask() {
   };
   const std::unique_ptr<cli_probe, decltype(end_asking)> end_at_return(this, end_asking);
   auto result = co_await run();
-  if (!result.failure) found_ = result;
+  (result.failure ? refused_ : found_) = result;
   co_return result;
 }
 

@@ -22,7 +22,7 @@ class cli_probe {
   };
 
   /// Runs `claude --version`, at most for 20 s, the first time; later calls return what it found. A program that cannot
-  /// be started is asked again the next time.
+  /// be started is asked again the next time; who comes while it is being asked gets that answer.
   asio::awaitable<finding> ask();
 
  private:
@@ -33,6 +33,7 @@ class cli_probe {
   coro::clock& clock_;
   worker::launch_spec spec_;
   std::optional<finding> found_;
+  std::optional<finding> refused_;  // the last answer, when it was no version
   bool asking_ = false;
   coro::event answered_;
 };

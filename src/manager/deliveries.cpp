@@ -11,7 +11,7 @@ namespace awm::manager {
 using nlohmann::json;
 
 void deliveries::load() {
-  const auto file = files_.view(journal_);
+  const auto file = files_.view_own(journal_);
   if (!file) return;
   auto text = file->bytes();
   for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
@@ -31,11 +31,23 @@ std::size_t deliveries::last_delivered(const std::string& worker_id) const {
 
 std::error_code deliveries::note(const std::string& worker_id, std::size_t turn) {
   delivered_[worker_id] = turn;
+  text::append_json(unwritten_, text::json_object("worker_id", worker_id, "turn", turn));
+  unwritten_ += '\n';
+  return catch_up();
+}
+
+std::error_code deliveries::catch_up() {
+  if (unwritten_.empty()) return {};
   std::error_code error;
   if (!open_) open_ = files_.open_append(journal_, error);
-  if (error) return error;
-  const auto line = text::json_object("worker_id", worker_id, "turn", turn);
-  return open_->append(text::json_text(line) + "\n");
+  if (!error) error = open_->append(unwritten_);
+  if (!error) {
+    unwritten_.clear();
+  } else if (!unwritten_.starts_with('\n')) {
+    // A part of it may stand there now. Said twice it means the same; but the next try must begin on a line of its own.
+    unwritten_.insert(0, "\n");
+  }
+  return error;
 }
 
 }  // namespace awm::manager

@@ -24,13 +24,19 @@ class deliveries {
   /// The number of the last turn that was delivered; 0 for none.
   std::size_t last_delivered(const std::string& worker_id) const;
 
-  /// Notes that `turn` and those before it were delivered.
+  /// Notes that `turn` and those before it were delivered. What an error keeps from the disk is written by the next
+  /// `note` or `catch_up` that can.
   std::error_code note(const std::string& worker_id, std::size_t turn);
+
+  /// Something is not in the journal that should be.
+  bool is_behind() const { return !unwritten_.empty(); }
+  std::error_code catch_up();
 
  private:
   worker::files& files_;
   std::filesystem::path journal_;
   std::unique_ptr<worker::output_file> open_;
+  std::string unwritten_;
   std::map<std::string, std::size_t, std::less<>> delivered_;
 };
 

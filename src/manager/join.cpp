@@ -40,6 +40,14 @@ std::size_t join::lent(const selection& workers) const {
       std::count_if(lent_.begin(), lent_.end(), [&](const auto& id) { return workers.contains(id); }));
 }
 
+void join::now_on_disk(const std::string& worker_id) {
+  for (auto& turn : undelivered_) {
+    if (turn.worker_id != worker_id) continue;
+    turn.outcome.is_on_disk = true;
+    turn.outcome.disk_error.clear();
+  }
+}
+
 bool join::has_anything(const selection& workers) const {
   return undelivered(workers) > 0 || lent(workers) > 0 || hooks_.outstanding(workers).total() > 0 ||
          hooks_.must_interrupt();

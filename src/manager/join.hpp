@@ -96,6 +96,9 @@ class join {
   /// A turn ended.
   void add(finished_turn turn);
 
+  /// The worker's transcript is complete by now.
+  void now_on_disk(const std::string& worker_id);
+
   /// The answers of `outstanding` or `must_interrupt` may have changed.
   void changed() { changed_.pulse(); }
 

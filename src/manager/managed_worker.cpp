@@ -69,6 +69,10 @@ void managed_worker::rate_limited(coro::clock::duration wait, std::int64_t until
   fleet_.rate_limited(wait, until);
 }
 
+void managed_worker::transcript_behind() {
+  fleet_.transcript_behind();
+}
+
 void managed_worker::message_settled(const std::string& message_id, worker::message_fate fate) {
   fates[message_id] = fate;
   fleet_.activity_changed(*this);

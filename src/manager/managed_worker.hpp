@@ -40,6 +40,7 @@ class fleet {
   virtual void rate_limited(coro::clock::duration wait, std::int64_t until) = 0;
   virtual void file_written(managed_worker& worker, const std::string& path) = 0;
   virtual void cost_changed(managed_worker& worker) = 0;
+  virtual void transcript_behind() = 0;
   virtual asio::awaitable<void> before_report(managed_worker& worker) = 0;
   virtual void turn_ended(managed_worker& worker, const worker::turn_outcome& outcome) = 0;
 };
@@ -71,7 +72,7 @@ class managed_worker final : public worker::conversation_observer {
 
   /// Loaded while a turn is accepted or runs.
   std::unique_ptr<worker::transcript> transcript;
-  /// False when the last turn could not be written: then the transcript in memory is all there is, and stays.
+  /// False while the last turn is not written: then the transcript in memory is all there is, and stays.
   bool is_on_disk = true;
   /// Held while this manager is the one to run, resume and deliver the worker.
   std::unique_ptr<worker::file_lock> ownership;
@@ -138,6 +139,7 @@ class managed_worker final : public worker::conversation_observer {
   void background_running(std::size_t tasks) override;
   void cost_so_far(double cost) override;
   void rate_limited(coro::clock::duration wait, std::int64_t until) override;
+  void transcript_behind() override;
   void message_settled(const std::string& message_id, worker::message_fate fate) override;
   asio::awaitable<void> before_report() override;
   void turn_ended(const worker::turn_outcome& outcome) override;

@@ -29,19 +29,15 @@ constexpr int most_doublings = 4;
 // Of a rate limit's end, added at random, so that not everything comes back at the same moment.
 constexpr double jitter = 0.1;
 
+// Between two tries to write what the disk did not take. A try that fails costs a system call a worker.
+constexpr auto pause_between_tries = 1s;
+
 constexpr auto continue_prompt =
     "Your last request was refused by the API because of a rate limit, which is over now. Continue where you stopped.";
 
 /// A file of the log folder for the manager's own use.
 fs::path own_file(const manager_config& config, const char* name) {
   return config.log_dir / name;
-}
-
-/// Where the lock `key` lies. To take one the kernel walks through all that are taken of the same file, so thousands
-/// are spread over sixteen.
-fs::path owners_file(const manager_config& config, std::uint64_t key) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  return config.log_dir / (std::string(".owners-") + digits[key % digits.size()]);
 }
 
 std::string dollars(double amount) {
@@ -76,6 +72,7 @@ manager::manager(asio::any_io_executor executor, manager_config config, worker::
       session_id_(worker::random_uuid()),
       news_(executor),
       recovered_(executor),
+      catch_up_(clock),
       turns_(executor),
       spares_(
           config_.budget_usd ? 0 : config_.prewarm, [this] { return plan_spare(); }, [this] { status_.changed(); },
@@ -261,7 +258,7 @@ asio::awaitable<answer<accepted_turn>> manager::resume(resume_request request) {
     std::get<accepted_turn>(accepted).queued = worker.next.has_value();
   } else {
     record.options = before;
-    if (!worker.conversation) worker.transcript.reset();
+    if (!worker.conversation && worker.is_on_disk) worker.transcript.reset();
     release_if_done(worker);
   }
   co_return accepted;
@@ -301,11 +298,19 @@ std::optional<refusal> manager::load(managed_worker& worker) {
 
 /// Plans the turn and puts it on record. What is refused leaves no trace.
 answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt, worker::launch_request launch) {
+  const auto unwritable = [&worker](std::error_code error) {
+    const bool is_changed = error == std::errc::bad_message;
+    return refusal{"The transcript " + worker.transcript_path + " cannot be written: " +
+                   (is_changed ? "somebody changed or removed it" : error.message()) + ". Nothing was started."};
+  };
+  if (const auto error = worker.transcript->catch_up()) return unwritable(error);
+  if (!worker.is_on_disk) now_on_disk(worker);
   auto& record = worker.transcript->record();
   std::vector<std::string> warnings;
   auto planned = plan(worker, prompt, launch, warnings);
   if (auto* const problem = std::get_if<refusal>(&planned)) return *problem;
   auto& next = std::get<planned_turn>(planned);
+  const auto before = record;
   // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
   queue_.reopen();
   record.cwd = next.child.launch.working_directory;
@@ -323,9 +328,10 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
     }
   }
   if (const auto error = worker.transcript->save()) {
-    record.turns.erase(record.turns.size() - 1);
-    return refusal{"The transcript " + worker.transcript_path + " cannot be written: " + error.message() +
-                   ". Nothing was started."};
+    record = before;
+    const bool is_unused = !worker.conversation && std::exchange(worker.has_mcp_config, false);
+    if (is_unused) files_.remove(mcp_config_path(worker.id));
+    return unwritable(error);
   }
   worker.agent_type = record.agent_type.value_or("");
   worker.turns = record.turns.size();
@@ -547,12 +553,14 @@ bool manager::own(managed_worker& worker) {
   if (worker.ownership) return true;
   std::error_code error;
   const auto key = worker::lock_key(worker.id);
-  worker.ownership = files_.try_lock(owners_file(config_, key), key, error);
+  worker.ownership = files_.try_lock(owners_file(key), key, error);
   // A file system without locks cannot tell; there, two servers in one folder are not told apart.
   return worker.ownership != nullptr || error;
 }
 
 void manager::release_if_done(managed_worker& worker) {
+  // Whoever owns it next reads what it did, and what was told of it, from the disk.
+  if (!worker.is_on_disk || deliveries_.is_behind()) return;
   if (!worker.is_outstanding() && !worker.conversation && !join_.holds(worker.id)) worker.ownership.reset();
 }
 
@@ -642,6 +650,7 @@ void manager::settle(managed_worker& worker, worker_state state, worker::turn_ou
   finished.outcome.denied_tools = outcome.denied_tools;
   finished.outcome.context_lost = outcome.context_lost;
   finished.outcome.is_on_disk = outcome.is_on_disk;
+  finished.outcome.disk_error = outcome.disk_error;
   if (!outcome.is_on_disk) finished.outcome.result = outcome.result;
   finished.conflicts = conflicts_.conflicts_of(worker.id);
   worker.messages.insert(worker.messages.begin(), outcome.unread_messages.begin(), outcome.unread_messages.end());
@@ -675,8 +684,12 @@ void manager::settle_unstarted(managed_worker& worker, worker_state state, std::
   worker::turn_outcome outcome;
   outcome.cancelled = state == worker_state::cancelled;
   outcome.error_hint = std::move(reason);
-  outcome.is_on_disk = !worker.transcript->save();
-  worker.is_on_disk = outcome.is_on_disk;
+  const auto error = worker.transcript->end_turn();
+  outcome.is_on_disk = worker.is_on_disk = !error;
+  if (error) {
+    outcome.disk_error = error.message();
+    transcript_behind();
+  }
   settle(worker, state, std::move(outcome));
   if (!worker.conversation && worker.is_on_disk) worker.transcript.reset();
   news_.pulse();
@@ -875,7 +888,10 @@ asio::awaitable<answer<join::loan>> manager::wait(wait_request request, join::pr
 
 void manager::note_delivered(const std::vector<finished_turn>& turns, bool delivered) {
   for (const auto& turn : turns) {
-    deliveries_.note(turn.worker_id, delivered ? turn.turn : turn.turn - 1);
+    if (const auto error = deliveries_.note(turn.worker_id, delivered ? turn.turn : turn.turn - 1)) {
+      log_trouble_ = error;
+      transcript_behind();
+    }
     const auto found = workers_.find(turn.worker_id);
     if (delivered && found != workers_.end()) release_if_done(*found->second);
   }
@@ -893,6 +909,60 @@ std::string manager::rate_limited_until() const {
   return text::timestamp(rate_limit_end_);
 }
 
+// ---- what the disk does not take ----
+
+void manager::transcript_behind() {
+  if (stopping_ || std::exchange(is_behind_, true)) return;
+  catch_up_.arm(clock_.now() + pause_between_tries, [this] { catch_up(); });
+  if (warn_hook_) warn_hook_(log_folder_problem());
+}
+
+void manager::catch_up() {
+  prepare_log_dir();  // somebody may have removed it
+  log_trouble_ = deliveries_.catch_up();
+  if (const auto error = permission_log_.catch_up()) log_trouble_ = error;
+  bool is_done = !log_trouble_;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker->transcript || !worker->transcript->is_behind()) continue;
+    if (worker->transcript->catch_up()) {
+      is_done = false;
+    } else if (!worker->is_on_disk) {
+      now_on_disk(*worker);
+      if (!worker->conversation && !worker->next) worker->transcript.reset();
+    }
+  }
+  if (!is_done) {
+    catch_up_.arm(clock_.now() + pause_between_tries, [this] { catch_up(); });
+    return;
+  }
+  is_behind_ = false;
+  for (const auto& [id, worker] : workers_) release_if_done(*worker);
+  status_.changed();
+  if (warn_hook_) warn_hook_("The log folder can be written again, and everything is in it.");
+}
+
+/// The worker's last turn is in its transcript, later than it should be.
+void manager::now_on_disk(managed_worker& worker) {
+  worker.is_on_disk = true;
+  join_.now_on_disk(worker.id);
+}
+
+std::string manager::log_folder_problem() const {
+  if (!is_behind_) return {};
+  auto why = log_trouble_;
+  std::size_t count = 0;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker->transcript || !worker->transcript->is_behind()) continue;
+    why = worker->transcript->trouble();
+    ++count;
+  }
+  return "The log folder " + config_.log_dir.string() + " cannot be written" +
+         (why ? ": " + why.message() : std::string()) + ". Workers go on; what is missing there (of " +
+         std::to_string(count) +
+         " transcripts) is kept in memory and written as soon as that is possible. A server that ends before loses it: "
+         "tell the user.";
+}
+
 // ---- the end ----
 
 void manager::stop() {
@@ -905,6 +975,9 @@ void manager::stop() {
   // would leave it: recovered by whoever loads it next.
   const auto deadline = clock_.now() + patience_with_files;
   if (outstanding_.total() > 0) status_.changed();
+  catch_up_.disarm();
+  deliveries_.catch_up();
+  permission_log_.catch_up();
   for (const auto& [id, worker] : workers_) {
     end_warmth(*worker);
     if (clock_.now() < deadline) {
@@ -918,6 +991,7 @@ void manager::stop() {
 
 void manager::close_books(managed_worker& worker) {
   if (worker.conversation) worker.conversation->stop();
+  if (worker.transcript && worker.transcript->is_behind()) worker.transcript->catch_up();
   if (!worker.next) return;
   auto& record = worker.transcript->record();
   record.state = "interrupted";
@@ -942,6 +1016,13 @@ std::error_code manager::prepare_log_dir() {
   return write_private(config_.log_dir / ".gitignore", "*\n");
 }
 
+/// Where the lock `key` lies. To take one the kernel walks through all that are taken of the same file, so thousands
+/// are spread over sixteen.
+fs::path manager::owners_file(std::uint64_t key) const {
+  constexpr std::string_view digits = "0123456789abcdef";
+  return config_.log_dir / (std::string(".owners-") + digits[key % digits.size()]);
+}
+
 fs::path manager::mcp_config_path(const std::string& worker_id) const {
   return config_.log_dir / ("worker-" + worker_id + ".mcp.json");
 }
@@ -949,7 +1030,9 @@ fs::path manager::mcp_config_path(const std::string& worker_id) const {
 std::error_code manager::write_private(const fs::path& path, std::string_view content) {
   std::error_code error;
   const auto file = files_.create(path, error);
-  return file ? file->append(content) : error;
+  if (file) error = file->append(content);
+  if (file && error) files_.remove(path);
+  return error;
 }
 
 }  // namespace awm::manager

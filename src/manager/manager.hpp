@@ -215,6 +215,8 @@ class manager final : private fleet {
   std::string queue_stopped() const;
   /// Until when nothing starts because of a rate limit; empty: something may.
   std::string rate_limited_until() const;
+  /// What keeps transcripts from being written, and what becomes of them; empty while nothing does.
+  std::string log_folder_problem() const;
   /// What the turns of this manager have cost, those that run included.
   double spent_usd() const;
   const std::optional<double>& budget_usd() const { return config_.budget_usd; }
@@ -238,6 +240,9 @@ class manager final : private fleet {
   /// Told, together with the status file and no more often, which workers changed since the last time. Null: nobody is.
   using change_hook = std::function<void(const std::set<std::string>& workers)>;
   void tell_changes_to(change_hook hook) { change_hook_ = std::move(hook); }
+
+  /// Told in words when the log folder can no longer be written, and when it can again. Null: nobody is.
+  void warn_to(std::function<void(const std::string&)> hook) { warn_hook_ = std::move(hook); }
 
   /// Begins what a new manager has to do: asks the CLI for its version, and looks for what earlier managers left.
   void begin();
@@ -306,8 +311,13 @@ class manager final : private fleet {
   void rate_limited(coro::clock::duration wait, std::int64_t until) override;
   void file_written(managed_worker& worker, const std::string& path) override;
   void cost_changed(managed_worker& worker) override;
+  void transcript_behind() override;
   asio::awaitable<void> before_report(managed_worker& worker) override;
   void turn_ended(managed_worker& worker, const worker::turn_outcome& outcome) override;
+
+  // What the disk does not take.
+  void catch_up();
+  void now_on_disk(managed_worker& worker);
 
   void answer_question(const pending_permission& question, const permission_answer& answer);
   bool must_interrupt() const;
@@ -324,12 +334,14 @@ class manager final : private fleet {
   asio::awaitable<void> recover();
   void adopt(const std::string& worker_id);
   void take_in(managed_worker& worker, worker::transcript_record record);
+  void remove_abandoned_mcp_configs();
   void refresh(managed_worker& worker);
   bool is_elsewhere(const managed_worker& worker) const;
 
   bool own(managed_worker& worker);
   void close_books(managed_worker& worker);
   std::error_code prepare_log_dir();
+  std::filesystem::path owners_file(std::uint64_t key) const;
   std::filesystem::path mcp_config_path(const std::string& worker_id) const;
   std::error_code write_private(const std::filesystem::path& path, std::string_view content);
 
@@ -361,11 +373,15 @@ class manager final : private fleet {
   std::string session_id_;
   workers workers_;
   change_hook change_hook_;
+  std::function<void(const std::string&)> warn_hook_;
   std::set<std::string> changed_;
   coro::event news_;  // pulsed when a worker's state, or the fate of a message, changed
   coro::event recovered_;
   bool recovering_ = false;
   bool stopping_ = false;
+  bool is_behind_ = false;       // something waits for `catch_up_`
+  std::error_code log_trouble_;  // of what is no transcript
+  coro::timer catch_up_;
   coro::task_group turns_;
   spares spares_;
 };

@@ -73,6 +73,7 @@ answer<std::vector<pending_permission>> manager::decide(const std::vector<std::s
 
 /// Tells the worker what somebody decided.
 void manager::answer_question(const pending_permission& pending, const permission_answer& given) {
+  if (permission_log_.is_behind()) transcript_behind();
   auto& worker = *workers_.at(pending.worker_id);
   const auto& question = pending.question;
   if (!worker.conversation) return;

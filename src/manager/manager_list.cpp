@@ -20,15 +20,17 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view transcript_prefix = "worker-";
 constexpr std::string_view transcript_suffix = ".json";
+constexpr std::string_view mcp_config_suffix = ".mcp.json";
 
 // Transcripts read in one go; the rest of the program goes on in between.
 constexpr std::size_t transcripts_in_a_row = 16;
 
-/// The id in the name of a transcript; empty for another file.
-std::string worker_id_of(const fs::path& path) {
+/// The id in the name of a worker's file, a transcript unless `suffix` says another; empty for another file.
+std::string worker_id_of(const fs::path& path, std::string_view suffix = transcript_suffix) {
   const auto name = path.filename().string();
-  if (!name.starts_with(transcript_prefix) || !name.ends_with(transcript_suffix)) return {};
-  auto id = name.substr(transcript_prefix.size(), name.size() - transcript_prefix.size() - transcript_suffix.size());
+  if (!name.starts_with(transcript_prefix) || !name.ends_with(suffix)) return {};
+  if (name.size() < transcript_prefix.size() + suffix.size()) return {};
+  auto id = name.substr(transcript_prefix.size(), name.size() - transcript_prefix.size() - suffix.size());
   return worker::is_uuid(id) ? id : std::string();
 }
 
@@ -53,6 +55,7 @@ asio::awaitable<void> manager::recover() {
     if (++read % transcripts_in_a_row == 0) co_await asio::post(executor_, asio::use_awaitable);
     if (stopping_) break;
   }
+  remove_abandoned_mcp_configs();
   recovered_.set();
   join_.changed();
 }
@@ -119,6 +122,22 @@ void manager::take_in(managed_worker& worker, worker::transcript_record record) 
   if (!worker.ownership) return;
   for (auto turn = delivered; turn < record.turns.size(); ++turn) {
     join_.add(describe_turn(worker, record, turn));
+  }
+}
+
+/// A manager that was killed leaves the MCP servers of its workers behind, with what signs in to them. Whoever gets the
+/// lock knows that the worker has no child.
+void manager::remove_abandoned_mcp_configs() {
+  for (const auto& path : files_.list(config_.log_dir, mcp_config_suffix)) {
+    const auto id = worker_id_of(path, mcp_config_suffix);
+    if (id.empty()) continue;
+    const auto known = workers_.find(id);
+    if (known != workers_.end() && known->second->has_mcp_config) continue;
+    std::error_code error;
+    const auto key = worker::lock_key(id);
+    const bool is_ours = known != workers_.end() && known->second->ownership;
+    const auto lock = is_ours ? nullptr : files_.try_lock(owners_file(key), key, error);
+    if (is_ours || lock) files_.remove(path);
   }
 }
 
@@ -246,7 +265,7 @@ answer<std::string> manager::transcript(const std::string& worker_id, std::size_
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) return refusal{"There is no worker " + text::shortened(worker_id, 80) + "."};
   const auto& path = found->second->transcript_path;
-  const auto file = files_.view(path);
+  const auto file = files_.view_own(path);
   if (!file) return refusal{"The transcript " + path + " cannot be read."};
   if (file->bytes().size() > most) {
     return refusal{"The transcript has " + std::to_string(file->bytes().size()) + " bytes; read it from the file " +

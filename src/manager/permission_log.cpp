@@ -88,11 +88,20 @@ permission_log::permission_log(worker::files& files, const std::filesystem::path
     : files_(files), path_(log_dir / "permissions.ndjson") {}
 
 std::error_code permission_log::append(const logged_decision& decision, std::chrono::system_clock::time_point when) {
+  waiting_.push_back(line_of(decision, when));
+  if (waiting_.size() > most_waiting) waiting_.pop_front();
+  return catch_up();
+}
+
+std::error_code permission_log::catch_up() {
+  if (waiting_.empty()) return {};
   std::error_code error;
   const auto file = files_.open_append(path_, error);
-  if (!file) return error;
-  error = file->append((line_is_open_ ? "\n" : "") + line_of(decision, when));
-  line_is_open_ = static_cast<bool>(error);
+  while (!error && !waiting_.empty()) {
+    error = file->append((line_is_open_ ? "\n" : "") + waiting_.front());
+    line_is_open_ = static_cast<bool>(error);
+    if (!error) waiting_.pop_front();
+  }
   return error;
 }
 

@@ -3,6 +3,8 @@
 #include "worker/files.hpp"
 
 #include <chrono>
+#include <cstddef>
+#include <deque>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -39,12 +41,18 @@ class permission_log {
 
   /// Appends one line; `when` becomes its time. Strings of the decision and of its input that are longer than 4 000
   /// characters are cut and say so. Returns what the file system refused; what was written by then is a line of its
-  /// own, and the next one begins on a new line.
+  /// own, and the whole line follows with the next `append` or `catch_up` that can be done.
   std::error_code append(const logged_decision& decision, std::chrono::system_clock::time_point when);
+
+  /// So many lines wait at most; of more the first are lost.
+  static constexpr std::size_t most_waiting = 1000;
+  bool is_behind() const { return !waiting_.empty(); }
+  std::error_code catch_up();
 
  private:
   worker::files& files_;
   std::filesystem::path path_;
+  std::deque<std::string> waiting_;
   bool line_is_open_ = false;
 };
 

@@ -484,8 +484,7 @@ std::string request_key(const worker::permission_line& asked) {
   const auto input = parse_json(asked.input);
   if (input.is_discarded()) return asked.tool + "\n" + asked.input;
   const auto canonical = canonical_input(asked.tool, input);
-  return asked.tool + "\n" +
-         (canonical ? text::json_text(*canonical) : asked.input);
+  return asked.tool + "\n" + (canonical ? text::json_text(*canonical) : asked.input);
 }
 
 namespace {

@@ -44,7 +44,8 @@ json output_schema() {
       "counts": {"type": "object", "description": "Of all workers that match, by state."},
       "not_shown": {"type": "integer", "description": "Workers that did not fit; use state or since."},
       "spent_usd": {"type": "number"}, "budget_usd": {"type": "number"},
-      "queue_stopped": {"type": "string"}, "rate_limited_until": {"type": "string"}
+      "queue_stopped": {"type": "string"}, "rate_limited_until": {"type": "string"},
+      "log_folder_problem": {"type": "string"}
     },
     "required": ["workers", "counts"]
   })");
@@ -80,6 +81,7 @@ asio::awaitable<mcp::tool_result> serve(manager::manager& manager, filter wanted
   if (manager.budget_usd()) answer["budget_usd"] = *manager.budget_usd();
   if (const auto why = manager.queue_stopped(); !why.empty()) answer["queue_stopped"] = why;
   if (const auto until = manager.rate_limited_until(); !until.empty()) answer["rate_limited_until"] = until;
+  if (const auto why = manager.log_folder_problem(); !why.empty()) answer["log_folder_problem"] = why;
   std::size_t size = text::json_text(answer).size();
   std::size_t not_shown = 0;
   for (const auto& worker : all) {

@@ -21,7 +21,7 @@ No arguments: waits for every worker that is running or queued. worker_ids: for 
 
 Returns at once when a worker needs a permission: answer it with approve_permission, then wait again.
 
-completed: turns that ended well, with a preview of the result; the whole of it: worker_output, or `jq -r .result FILE` on conversation_history_file_path. failed: turns that did not, with error_hint saying why and what helps; one failed worker never hides the others. cancelled: turns that cancel_worker ended. pending_permissions: questions of workers that are blocked on them. conflicts: files that several workers wrote. queue_stopped, rate_limited_until: why nothing starts.
+completed: turns that ended well, with a preview of the result; the whole of it: worker_output, or `jq -r .result FILE` on conversation_history_file_path. failed: turns that did not, with error_hint saying why and what helps; one failed worker never hides the others. cancelled: turns that cancel_worker ended. pending_permissions: questions of workers that are blocked on them. conflicts: files that several workers wrote. queue_stopped, rate_limited_until: why nothing starts. log_folder_problem: transcripts wait for room on the disk.
 
 Each finished turn is delivered once, also when it finished before this call or under an earlier server process. What does not fit into one answer stays for the next wait ("more"). A wait that is cancelled loses nothing.)text";
 
@@ -60,7 +60,8 @@ json output_schema() {
       "completed": {"type": "array", "items": {"type": "object", "properties": {
         "worker_id": {"type": "string"}, "description": {"type": "string"}, "turn": {"type": "integer", "minimum": 1},
         "claude_session_id": {"type": ["string", "null"]}, "conversation_history_file_path": {"type": "string"},
-        "result_preview": {"type": "string"}, "result": {"type": "string", "description": "Only when the transcript could not be written."},
+        "result_preview": {"type": "string"}, "result": {"type": "string", "description": "Only while the transcript is not complete on disk."},
+        "transcript_incomplete": {"type": "string", "description": "Why the transcript on disk lacks some of this turn. It is written as soon as that is possible."},
         "structured_output": {"description": "What json_schema asked for; a long one stands in the transcript."},
         "num_turns": {"type": "integer"}, "duration_ms": {"type": "integer"},
         "cost_usd": {"type": "number", "description": "Of this turn, an estimate."},
@@ -94,7 +95,7 @@ json output_schema() {
       "still_at_work": {"type": "array", "items": {"type": "object"}, "description": "What the others do, the first of them; all: list_workers."},
       "more": {"type": "object", "description": "Finished turns that did not fit; the next wait delivers them."},
       "conflicts": {"type": "array", "items": {"type": "object"}},
-      "queue_stopped": {"type": "string"}, "rate_limited_until": {"type": "string"},
+      "queue_stopped": {"type": "string"}, "rate_limited_until": {"type": "string"}, "log_folder_problem": {"type": "string"},
       "delivered_elsewhere": {"type": "array", "items": {"type": "string"},
         "description": "Workers whose results another wait, in flight at the same time, delivered."}
     },
@@ -142,6 +143,10 @@ json brief(const manager::finished_turn& turn) {
                                  text::shortened(turn.description, preview_size), "turn", turn.turn,
                                  "claude_session_id", turn.session_id.empty() ? json(nullptr) : json(turn.session_id),
                                  "conversation_history_file_path", turn.transcript_path);
+  if (!turn.outcome.is_on_disk) {
+    entry["transcript_incomplete"] =
+        "not all of it is on disk yet: " + text::shortened(turn.outcome.disk_error, preview_size);
+  }
   if (turn.outcome.completed) return entry;
   const auto& code = turn.outcome.returncode;
   entry.update({{"returncode", code ? json(*code) : json(nullptr)},
@@ -288,6 +293,7 @@ json describe(const manager::manager& manager, manager::join::loan& loan, const 
     answer["still_at_work"] = std::move(rest);
   if (const auto why = manager.queue_stopped(); !why.empty()) answer["queue_stopped"] = why;
   if (const auto until = manager.rate_limited_until(); !until.empty()) answer["rate_limited_until"] = until;
+  if (const auto why = manager.log_folder_problem(); !why.empty()) answer["log_folder_problem"] = why;
   if (!found.delivered_elsewhere.empty()) answer["delivered_elsewhere"] = found.delivered_elsewhere;
   if (auto conflicts = describe_conflicts(found.finished); !conflicts.empty())
     answer["conflicts"] = std::move(conflicts);

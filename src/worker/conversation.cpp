@@ -265,9 +265,9 @@ void conversation::open_books() {
   if (record.state != "running") {
     record.state = "running";
     record.turns.back()["state"] = "running";
-    note_disk_error(turn_->transcript.save());
+    note_trouble(turn_->transcript.save());
   }
-  note_disk_error(turn_->transcript.begin_turn(turn_->request.prompt));
+  note_trouble(turn_->transcript.begin_turn(turn_->request.prompt));
 }
 
 bool conversation::start_child() {
@@ -318,7 +318,7 @@ void conversation::receive(std::string_view bytes) {
     std::visit([this](auto& known) { handle(known); }, line);
   };
   lines_.feed(bytes, handle_line, [this] { end_babbling(); });
-  if (turn_) note_disk_error(turn_->transcript.flush());
+  if (turn_) note_trouble(turn_->transcript.flush());
 }
 
 /// A child without a turn says that it is ready, and nothing else that counts: one that begins a turn which nobody sent
@@ -696,8 +696,8 @@ void conversation::warn(std::string warning) {
   turn_->outcome.warnings.push_back(std::move(warning));
 }
 
-void conversation::note_disk_error(std::error_code error) {
-  if (error) warn("The transcript is incomplete: " + turn_->transcript.path().string() + ": " + error.message());
+void conversation::note_trouble(std::error_code error) {
+  if (error) observer_->transcript_behind();
 }
 
 /// Completes what the transcript's record says about this turn.
@@ -737,6 +737,7 @@ void conversation::end(bool completed) {
     close_books();
   } catch (const std::exception& error) {
     turn_->outcome.is_on_disk = false;
+    turn_->outcome.disk_error = error.what();
     warn(std::string("The transcript could not be completed: ") + error.what());
   }
   const auto outcome = std::move(turn_->outcome);
@@ -792,6 +793,8 @@ void conversation::sum_up() {
   outcome.failure = kind_of(result, retry);
   outcome.error_hint =
       error_hint({result, retry, child_ ? child_->exit() : std::nullopt, child_ ? child_->error_tail() : ""});
+  const auto memory = child_ && !result ? child_->memory_hint() : std::string();
+  if (!memory.empty()) outcome.error_hint += ". " + memory;
 }
 
 /// Puts the outcome into the transcript.
@@ -812,9 +815,17 @@ void conversation::close_books() {
   // A worker whose first turn never got as far as a session has nothing to resume.
   if (!turn_->session_began && record.turns.size() == 1) record.session_id.clear();
   close_record(outcome.completed ? "completed" : outcome.cancelled ? "cancelled" : "failed");
+  if (const auto left_out = turn_->transcript.left_out(); left_out > 0) {
+    warn(std::to_string(left_out) +
+         " message(s) of this turn are not in the transcript: the log folder could not be "
+         "written (" +
+         turn_->transcript.trouble().message() + "), and memory holds only the first " +
+         std::to_string(transcript::most_unwritten / (1024 * 1024)) + " MiB of what waits to be written.");
+  }
   const auto error = turn_->transcript.end_turn();
-  note_disk_error(error);
   outcome.is_on_disk = !error;
+  if (error) outcome.disk_error = error.message();
+  note_trouble(error);
 }
 
 void conversation::stop() {
@@ -824,7 +835,7 @@ void conversation::stop() {
   record.error = "The manager was stopped while this turn was running. resume_worker continues the session.";
   if (!turn_->session_began && record.turns.size() == 1) record.session_id.clear();
   close_record("interrupted");
-  note_disk_error(turn_->transcript.end_turn());
+  note_trouble(turn_->transcript.end_turn());
   turn_.reset();
 }
 

@@ -90,8 +90,10 @@ struct turn_outcome {
   std::vector<std::string> warnings;
   /// Messages that were to be read in this turn and came too late for it.
   std::vector<std::string> unread_messages;
-  /// False when the transcript could not be completed: what is here is then all there is.
+  /// False when the transcript could not be completed yet: what is here is all there is until it is.
   bool is_on_disk = true;
+  /// Why it could not.
+  std::string disk_error;
 };
 
 /// What became of a message that was sent into a running turn.
@@ -121,6 +123,8 @@ class conversation_observer {
   virtual void cost_so_far(double) {}
   /// The API refuses calls: for `wait`, or until the wall clock's `until` when that is not 0 (seconds since 1970).
   virtual void rate_limited(coro::clock::duration, std::int64_t) {}
+  /// The transcript could not be written; it is to be told to catch up until it has.
+  virtual void transcript_behind() {}
   virtual void message_settled(const std::string&, message_fate) {}
   /// The child of a turn that has not been told yet is gone; what is put into the transcript's record now is told.
   virtual asio::awaitable<void> before_report() { co_return; }
@@ -239,7 +243,7 @@ class conversation {
   void sum_up();
   void close_books();
   void warn(std::string warning);
-  void note_disk_error(std::error_code error);
+  void note_trouble(std::error_code error);
   void close_questions();
   void close_record(std::string_view state);
 

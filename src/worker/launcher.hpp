@@ -5,6 +5,7 @@
 #include "coro/event.hpp"
 #include "coro/process.hpp"
 #include "worker/last_watch.hpp"
+#include "worker/memory_limit.hpp"
 
 #include <initializer_list>
 #include <memory>
@@ -82,6 +83,9 @@ class child {
   /// How the child ended; nothing while it runs.
   virtual std::optional<coro::exit_status> exit() const = 0;
 
+  /// What to add to a failure of which the child's memory limit is the reason, or may be; empty: it is not.
+  virtual std::string memory_hint() const { return {}; }
+
   /// Set once the child has ended, and with it everything that it left behind.
   virtual coro::event& exited() = 0;
 };
@@ -110,6 +114,9 @@ class local_launcher final : public launcher {
   explicit local_launcher(asio::any_io_executor executor, ledger* ledger = nullptr);
   ~local_launcher() override;
 
+  /// From now on a child, with what it starts, may use so much and no more.
+  void limit_memory(memory_limit limit) { memory_limit_ = std::move(limit); }
+
   /// The child gets one environment variable more, its mark (see `child_variable`).
   std::unique_ptr<child> start(const launch_spec& spec, std::error_code& error) override;
 
@@ -120,6 +127,7 @@ class local_launcher final : public launcher {
   asio::any_io_executor executor_;
   ledger* ledger_;
   std::shared_ptr<offspring> offspring_;
+  std::optional<memory_limit> memory_limit_;
 };
 
 }  // namespace awm::worker

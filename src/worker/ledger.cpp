@@ -279,6 +279,7 @@ bool ledger::open() {
   if (file_ >= 0) return true;
   const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file < 0) return false;
+  ::fchmod(file, 0600);  // with an odd umask the next manager could not read it
   struct stat status {};
   // Between the two calls another manager may have found an empty ledger that nobody holds, and removed it.
   const bool is_held = ::flock(file, LOCK_EX | LOCK_NB) == 0 && ::fstat(file, &status) == 0 && status.st_nlink > 0;

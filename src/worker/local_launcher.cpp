@@ -52,6 +52,9 @@ struct running_child {
   std::string error_tail;
   std::optional<coro::exit_status> exit;
   coro::event exited;
+  std::optional<memory_limit> limit;
+  std::unique_ptr<memory_group> group;
+  bool ran_out = false;  // of memory
 };
 
 using shared_child = std::shared_ptr<running_child>;
@@ -104,6 +107,8 @@ asio::awaitable<void> await_exit(shared_child child) {
   child->registry->remove(child->process.pid());
   co_await child->registry->sweep();
   child->exit = status;
+  if (child->group) child->ran_out = child->group->ran_out();
+  child->group.reset();
   child->registry->release();
   // What the child wrote last to stderr is in the pipe; a process that could not be ended may hold the other end.
   take_errors(*child);
@@ -161,6 +166,10 @@ class local_child final : public child {
   }
 
   std::string error_tail() const override { return shared_->error_tail; }
+  std::string memory_hint() const override {
+    if (!shared_->limit || !shared_->exit) return {};
+    return worker::memory_hint(*shared_->limit, shared_->ran_out, shared_->exit->code, shared_->error_tail);
+  }
   void signal(int number) override { shared_->signal(number); }
   std::optional<coro::exit_status> exit() const override { return shared_->exit; }
   coro::event& exited() override { return shared_->exited; }
@@ -194,12 +203,21 @@ std::unique_ptr<child> local_launcher::start(const launch_spec& spec, std::error
   // On SIGINT the CLI ends its tool processes, which lead sessions of their own and which no signal to the worker's
   // group reaches; SIGKILL would orphan them (measured with 2.1.197 and 2.1.329).
   options.parent_death_signal = SIGINT;
+  std::unique_ptr<memory_group> group;
+  if (memory_limit_ && memory_limit_->parent_group.empty()) options.data_limit = memory_limit_->bytes;
+  if (memory_limit_ && !memory_limit_->parent_group.empty()) {
+    group = memory_group::make(*memory_limit_, offspring_->manager_id() + "-" + std::to_string(number), error);
+    if (error) return nullptr;  // rather than without the limit
+    options.cgroup = group->entrance();
+  }
   if (ledger_) ledger_->prepare();
   auto process = coro::process::start(executor_, options, error);
   if (error) return nullptr;
   if (ledger_) ledger_->note(process.identity(), spec.label);
-  return std::make_unique<local_child>(
-      executor_, std::make_shared<running_child>(std::move(process), number, executor_, offspring_));
+  auto child = std::make_shared<running_child>(std::move(process), number, executor_, offspring_);
+  child->limit = memory_limit_;
+  child->group = std::move(group);
+  return std::make_unique<local_child>(executor_, std::move(child));
 }
 
 }  // namespace awm::worker

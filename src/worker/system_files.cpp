@@ -52,6 +52,29 @@ std::error_code write_all(int fd, std::string_view bytes) {
   return {};
 }
 
+constexpr ::mode_t private_file = 0600;
+constexpr ::mode_t private_folder = 0700;
+
+/// Whether the open file is a plain one of this user's. In a folder where others may write, anything may have the name
+/// that is to be ours.
+bool is_own(const struct stat& status) {
+  return S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+}
+
+/// Opens the file to write to it, and creates it where it is missing. An odd umask would leave it unreadable to
+/// ourselves, or readable to others. Returns -1, with errno, also for what is no plain file of this user's.
+int open_own(const fs::path& path, int flags) {
+  const int fd = ::open(path.c_str(), flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, private_file);
+  if (fd < 0) return fd;
+  struct stat status {};
+  // What is emptied must have no other name elsewhere either.
+  const bool is_ours = ::fstat(fd, &status) == 0 && is_own(status) && (status.st_nlink == 1 || (flags & O_APPEND) != 0);
+  if (is_ours && ::fchmod(fd, private_file) == 0) return fd;
+  ::close(fd);
+  errno = EPERM;
+  return -1;
+}
+
 class mapped_file final : public file_view {
  public:
   mapped_file(const void* data, std::size_t size) : data_(data), size_(size) {}
@@ -72,7 +95,7 @@ class system_output_file final : public output_file {
   std::error_code append(std::string_view bytes) override { return write_all(file_.get(), bytes); }
 
   std::error_code append_from(const fs::path& source, std::uint64_t begin, std::uint64_t end) override {
-    const descriptor from(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+    const descriptor from(::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!from.is_open()) return last_error();
     auto offset = static_cast<loff_t>(begin);
     while (std::cmp_less(offset, end)) {
@@ -167,11 +190,17 @@ std::optional<std::string> system_files::read(const fs::path& path) const {
   return std::string(file->bytes());
 }
 
-std::unique_ptr<file_view> system_files::view(const fs::path& path) const {
+namespace {
+
+enum class whose { anybody, own };
+
+std::unique_ptr<file_view> map(const fs::path& path, whose owner) {
+  const int link = owner == whose::own ? O_NOFOLLOW : 0;
   const descriptor file(
-      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe of that name must not hold us up
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | link));  // a pipe of that name must not hold us up
   struct stat status {};
   if (!file.is_open() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
+  if (owner == whose::own && status.st_uid != ::geteuid() && status.st_uid != 0) return nullptr;
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return std::make_unique<mapped_file>(nullptr, 0);
   const void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
@@ -179,8 +208,18 @@ std::unique_ptr<file_view> system_files::view(const fs::path& path) const {
   return std::make_unique<mapped_file>(data, size);
 }
 
+}  // namespace
+
+std::unique_ptr<file_view> system_files::view(const fs::path& path) const {
+  return map(path, whose::anybody);
+}
+
+std::unique_ptr<file_view> system_files::view_own(const fs::path& path) const {
+  return map(path, whose::own);
+}
+
 bool system_files::is_being_written(const fs::path& path) const {
-  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
   return file.is_open() && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
@@ -200,14 +239,24 @@ std::error_code system_files::create_directory(const fs::path& path) {
   if (path.has_parent_path() && path.parent_path() != path) {
     if (const auto error = create_directory(path.parent_path())) return error;
   }
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return last_error();
+  if (::mkdir(path.c_str(), private_folder) == 0) {
+    ::chmod(path.c_str(), private_folder);
+  } else if (errno != EEXIST) {
+    return last_error();
+  }
   return is_directory(path) ? std::error_code{} : std::make_error_code(std::errc::not_a_directory);
 }
 
 std::unique_ptr<output_file> system_files::create(const fs::path& path, std::error_code& error) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-  if (fd < 0) {
+  int fd = open_own(path, O_WRONLY);
+  if (fd < 0 && (errno == EPERM || errno == EACCES || errno == ELOOP || errno == ENXIO)) {
+    // What is there is not ours, or cannot be opened: in a folder of ours it can be replaced.
+    ::unlink(path.c_str());
+    fd = open_own(path, O_WRONLY | O_EXCL);
+  }
+  if (fd < 0 || ::ftruncate(fd, 0) != 0) {
     error = last_error();
+    if (fd >= 0) ::close(fd);
     return nullptr;
   }
   error = {};
@@ -216,7 +265,7 @@ std::unique_ptr<output_file> system_files::create(const fs::path& path, std::err
 }
 
 std::unique_ptr<output_file> system_files::open_append(const fs::path& path, std::error_code& error) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  const int fd = open_own(path, O_WRONLY | O_APPEND);
   if (fd < 0) {
     error = last_error();
     return nullptr;
@@ -273,7 +322,7 @@ std::unique_ptr<file_lock> system_files::try_lock(const fs::path& path, std::uin
   error = {};
   auto file = lock_files_[path].lock();
   if (!file || file->is_removed()) {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    const int fd = open_own(path, O_RDWR);
     if (fd < 0) {
       error = last_error();
       return nullptr;

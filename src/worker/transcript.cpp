@@ -20,7 +20,28 @@ constexpr std::string_view opening = "{\"messages\":[\n";
 // Messages hold no raw newline and the rest is escaped, so this occurs once: where the messages end.
 constexpr std::string_view end_of_messages = "],\n\"worker_id\":";
 
-constexpr std::size_t ordinary_write = std::size_t{8} * 1024;
+// A larger one was needed for one burst.
+constexpr std::size_t most_kept = std::size_t{256} * 1024;
+
+/// What transcripts collect their messages in between two writes. All those of one read are added and written before
+/// another worker's, so one buffer serves them all; who finds it taken begins one of its own.
+class common_buffer {
+ public:
+  static void lend(std::string& to) {
+    if (to.capacity() < buffer().capacity()) to.swap(buffer());
+  }
+  static void take_back(std::string& from) {
+    from.clear();
+    if (from.capacity() > buffer().capacity() && from.capacity() <= most_kept) from.swap(buffer());
+    std::string().swap(from);
+  }
+
+ private:
+  static std::string& buffer() {
+    thread_local std::string one;
+    return one;
+  }
+};
 
 std::optional<std::string> text_or_nothing(const json& value) {
   if (!value.is_string()) return std::nullopt;
@@ -183,7 +204,7 @@ struct stored_transcript {
 
 std::optional<stored_transcript> read(const files& files, const fs::path& path, const std::string& worker_id,
                                       std::string& error) {
-  const auto file = files.view(path);
+  const auto file = files.view_own(path);
   if (!file) {
     error = "there is no " + path.string();
     return std::nullopt;
@@ -299,34 +320,64 @@ bool transcript::is_first_turn() const {
 }
 
 std::error_code transcript::save() {
+  // Of a turn before: behind messages that are in place by now it would be taken for those of this turn, after a kill.
+  if (const auto error = files_.remove(sibling(".part"))) return error;
+  if (!has_earlier_messages()) {
+    std::string ignored;
+    const auto changed = read(files_, path_, record_.worker_id, ignored);
+    if (!changed) return std::make_error_code(std::errc::bad_message);
+    messages_end_ = changed->messages_end;  // edited by hand, and still one of ours
+  }
   const auto temporary = sibling(".tmp");
   std::unique_ptr<output_file> file;
-  if (const auto error = start_version(temporary, file)) return error;
-  if (const auto error = file->append((is_first_turn() ? std::string(opening) : "") + rest())) return error;
-  if (const auto error = files_.rename(temporary, path_)) return error;
+  auto error = start_version(temporary, file);
+  if (!error) error = file->append((is_first_turn() ? std::string(opening) : "") + rest());
+  if (!error) error = files_.rename(temporary, path_);
+  if (error) {
+    files_.remove(temporary);  // the room may be what others wait for
+    return error;
+  }
   if (messages_end_ == 0) messages_end_ = opening.size();
   return {};
 }
 
+/// The messages of the turns before still end in the file at `path_` where they did.
+bool transcript::has_earlier_messages() const {
+  if (is_first_turn()) return true;
+  const auto file = files_.view_own(path_);
+  if (!file || file->bytes().size() < messages_end_) return false;
+  return file->bytes().substr(messages_end_).starts_with(end_of_messages);
+}
+
 std::error_code transcript::begin_turn(std::string_view prompt) {
+  is_in_turn_ = true;
+  is_over_ = false;
+  part_.reset();
+  rest_size_ = 0;
+  left_out_ = 0;
   first_entry_ = is_first_turn();
   unwritten_ = first_entry_ ? opening : "";
   last_reply_.clear();
   has_split_replies_ = false;
-  if (const auto error = start_version(sibling(".part"), part_)) {
-    part_.reset();
-    return error;
-  }
-  part_end_ = first_entry_ ? 0 : messages_end_;
+  trouble_.clear();
   add_prompt(prompt);
-  return flush();
+  return trouble_ = write_out();
 }
 
 void transcript::add_prompt(std::string_view text) {
-  if (part_) append_entry(text::json_text(text::json_object("role", "user", "content", text)));
+  if (is_in_turn_) append_entry(text::json_text(text::json_object("role", "user", "content", text)));
+}
+
+/// While nothing can be written, memory is what limits the transcript.
+bool transcript::has_room_for(std::string_view entry) {
+  if (!trouble_ || unwritten_.size() + entry.size() <= most_unwritten) return true;
+  ++left_out_;
+  return false;
 }
 
 void transcript::append_entry(std::string_view entry) {
+  if (!has_room_for(entry)) return;
+  if (unwritten_.empty()) common_buffer::lend(unwritten_);
   if (!first_entry_) unwritten_ += ',';
   first_entry_ = false;
   unwritten_ += entry;
@@ -334,7 +385,7 @@ void transcript::append_entry(std::string_view entry) {
 }
 
 void transcript::add(const message_line& message) {
-  if (!part_) return;
+  if (!is_in_turn_) return;
   if (!message.id.empty()) {
     const auto last = last_reply_.find(message.parent_tool_use_id);
     if (last == last_reply_.end()) {
@@ -356,59 +407,123 @@ void transcript::add(const message_line& message) {
 }
 
 std::error_code transcript::flush() {
-  if (!part_ || unwritten_.empty()) return {};
-  const auto error = part_->append(unwritten_);
+  if (!is_in_turn_ || unwritten_.empty()) return trouble_;
+  // To begin the version means to copy the turns before, which is too much to be tried with every message.
+  if (!part_) return trouble_;
+  return trouble_ = write_out();
+}
+
+std::error_code transcript::write_out() {
+  if (!part_) {
+    if (!has_earlier_messages()) forget_earlier_messages();
+    if (const auto error = start_version(sibling(".part"), part_)) {
+      part_.reset();
+      return error;
+    }
+    part_end_ = is_first_turn() ? 0 : messages_end_;
+  } else if (trouble_) {
+    if (const auto error = drop_what_was_written()) return error;
+  }
+  if (unwritten_.empty()) return {};
+  if (const auto error = part_->append(unwritten_)) return error;
   part_end_ += unwritten_.size();
-  unwritten_.clear();
-  // What a burst needed is given back: hundreds of workers that printed much once would keep it otherwise.
-  if (unwritten_.capacity() > ordinary_write) std::string().swap(unwritten_);
-  // After a write that failed the file's end is unknown: this turn's messages are lost, what was there before is not.
-  if (error) part_.reset();
-  return error;
-}
-
-std::error_code transcript::end_turn() {
-  const auto error = put_in_place();
-  if (!error) return error;
-  // The messages of this turn are lost, as on a full disk; its result is short and may yet find room.
-  part_.reset();
-  files_.remove(sibling(".tmp"));
-  files_.remove(sibling(".part"));
-  save();
-  return error;
-}
-
-std::error_code transcript::put_in_place() {
-  if (!part_) return save();
-  if (const auto error = flush()) return error;
-  if (has_split_replies_) return finish_merged();
-  const auto part = sibling(".part");
-  const auto file = std::exchange(part_, nullptr);
-  if (const auto error = file->append(rest())) return error;
-  if (const auto error = files_.rename(part, path_)) return error;
-  messages_end_ = part_end_;
+  common_buffer::take_back(unwritten_);
   return {};
 }
 
-std::error_code transcript::finish_merged() {
+/// After a write that failed: the file's length says how much of it got through.
+std::error_code transcript::drop_what_was_written() {
+  const auto part = sibling(".part");
+  const auto file = files_.view_own(part);
+  if (!file) {
+    return files_.is_regular_file(part) ? trouble_ : std::make_error_code(std::errc::no_such_file_or_directory);
+  }
+  const auto size = file->bytes().size();
+  if (size < part_end_ || size - part_end_ > unwritten_.size()) return std::make_error_code(std::errc::bad_message);
+  unwritten_.erase(0, size - part_end_);
+  part_end_ = size;
+  return {};
+}
+
+/// Somebody changed or removed the file, before the version that replaces it was begun.
+void transcript::forget_earlier_messages() {
+  record_.warnings.push_back("The messages of the turns before the last one are gone: somebody changed or removed " +
+                             path_.string() + " while the worker was running.");
+  messages_end_ = 0;
+  if (unwritten_.starts_with(',')) unwritten_.erase(0, 1);
+  unwritten_.insert(0, opening);
+}
+
+std::error_code transcript::end_turn() {
+  if (!is_in_turn_) return trouble_ = save();
+  is_over_ = true;
+  return catch_up();
+}
+
+std::error_code transcript::catch_up() {
+  if (!is_in_turn_) return trouble_ = trouble_ ? save() : trouble_;
+  trouble_ = is_over_ ? put_in_place() : write_out();
+  if (!is_over_) return trouble_;
+  const bool is_lost = trouble_ == std::errc::no_such_file_or_directory || trouble_ == std::errc::bad_message;
+  if (is_lost) give_up_messages();
+  if (trouble_ && !is_lost) return trouble_;
+  is_in_turn_ = is_over_ = false;
+  if (is_lost) trouble_ = save();
+  return trouble_;
+}
+
+/// The file that the turn's messages were written to is not there any more: the record alone is left.
+void transcript::give_up_messages() {
   part_.reset();
+  std::string().swap(unwritten_);
+  if (!has_earlier_messages()) messages_end_ = 0;
+  record_.warnings.push_back("The messages of the last turn are gone: somebody changed or removed " +
+                             sibling(".part").string() + " while the worker was running.");
+}
+
+std::error_code transcript::put_in_place() {
+  const auto part = sibling(".part");
+  if (has_split_replies_) {
+    if (const auto error = write_out()) return error;
+    const auto error = finish_merged(part);
+    if (error) files_.remove(sibling(".tmp"));  // the room may be what others wait for
+    return error;
+  }
+  if (rest_size_ == 0) {
+    const auto end = rest();
+    rest_size_ = end.size();
+    unwritten_ += end;
+  }
+  if (const auto error = write_out()) return error;
+  if (const auto error = files_.rename(part, path_)) return error;
+  part_.reset();
+  messages_end_ = part_end_ - rest_size_;
+  return {};
+}
+
+/// Writes the transcript anew from what is in its `.part`. The messages of the turns before are the first
+/// `messages_end_` bytes of `earlier_messages`.
+std::error_code transcript::finish_merged(const fs::path& earlier_messages) {
   const auto part = sibling(".part");
   const auto temporary = sibling(".tmp");
-  const auto written = files_.view(part);
+  const auto written = files_.view_own(part);
   if (!written) return std::make_error_code(std::errc::io_error);
-  std::unique_ptr<output_file> file;
-  if (const auto error = start_version(temporary, file)) return error;
-  if (is_first_turn()) {
-    if (const auto error = file->append(opening)) return error;
-  }
-  if (const auto error = merge_replies(written->bytes(), *file)) return error;
-  const auto merged = files_.view(temporary);
+  std::error_code error;
+  const auto file = files_.create(temporary, error);
+  if (error) return error;
+  error = is_first_turn() ? file->append(opening) : file->append_from(earlier_messages, 0, messages_end_);
+  if (error) return error;
+  if (error = merge_replies(written->bytes(), *file); error) return error;
+  const auto merged = files_.view_own(temporary);
   if (!merged) return std::make_error_code(std::errc::io_error);
   const auto end = merged->bytes().size();
-  if (const auto error = file->append(rest())) return error;
-  if (const auto error = files_.rename(temporary, path_)) return error;
+  if (error = file->append(rest()); error) return error;
+  if (error = files_.rename(temporary, path_); error) return error;
   messages_end_ = end;
-  return files_.remove(part);
+  part_.reset();
+  // It goes with the next version in any case.
+  files_.remove(part);
+  return {};
 }
 
 /// Writes the messages of the turn that `part` ends with: every reply once, where its first block stood, with all its
@@ -453,7 +568,7 @@ std::error_code transcript::merge_replies(std::string_view part, output_file& to
 
 /// True when the turn in `part` holds a reply of the model.
 bool transcript::has_reply() const {
-  const auto written = files_.view(sibling(".part"));
+  const auto written = files_.view_own(sibling(".part"));
   if (!written) return false;
   const auto begin = messages_end_ == 0 ? opening.size() : static_cast<std::size_t>(messages_end_);
   const auto part = written->bytes();
@@ -483,7 +598,7 @@ std::error_code transcript::recover() {
     if (!record_.turns.empty()) record_.turns.back()["unstarted"] = true;
     return save();
   }
-  const auto error = finish_merged();
+  const auto error = finish_merged(path_);
   // A part that never got as far as the messages before it holds nothing of its own.
   return error == std::errc::io_error ? save() : error;
 }

@@ -5,6 +5,9 @@
 // the version before.
 //
 // The rest stands last, behind a line that no message can contain, so that it is found without reading the messages.
+//
+// A disk that is full does not stop a turn: what could not be written is kept in memory, and written behind what is
+// there as soon as that is possible.
 
 #include "worker/files.hpp"
 #include "worker/protocol.hpp"
@@ -76,10 +79,12 @@ class transcript {
   transcript_record& record() { return record_; }
   const transcript_record& record() const { return record_; }
 
-  /// Puts the record as it is now on disk, with the messages of the turns before.
+  /// Puts the record as it is now on disk, with the messages of the turns before. `bad_message` when somebody removed
+  /// the file, or made it none of ours.
   std::error_code save();
 
-  /// Begins the version that the running turn will become, with all messages so far and the prompt.
+  /// Begins the version that the running turn will become, with all messages so far and the prompt. An error does not
+  /// keep the turn from going on, see `is_behind`.
   std::error_code begin_turn(std::string_view prompt);
 
   /// Takes a message of the running turn; it reaches the disk with the next `flush()`.
@@ -88,21 +93,41 @@ class transcript {
   /// Takes a prompt that was sent into the running turn.
   void add_prompt(std::string_view text);
 
-  /// Writes what was added. Called once for all lines that came together.
+  /// Writes what was added. Called once for all lines that came together. What an error kept from the disk is tried
+  /// again with the next call.
   std::error_code flush();
 
-  /// Ends the running turn: the record goes behind the messages, and the version takes the transcript's name. On an
-  /// error the messages of the turn are given up and the record alone is put on disk, if that can be done. Without a
-  /// running turn the same as `save()`.
+  /// Ends the running turn: the record goes behind the messages, and the version takes the transcript's name. Without a
+  /// running turn the same as `save()`. After an error it is still to be done, by `catch_up()`, before anything else.
   std::error_code end_turn();
+
+  /// Something is not on disk that should be: the last write failed.
+  bool is_behind() const { return static_cast<bool>(trouble_); }
+  /// Why it failed.
+  std::error_code trouble() const { return trouble_; }
+
+  /// Tries again to write what is not on disk.
+  std::error_code catch_up();
+
+  /// Of a turn's messages that cannot be written, so many bytes are kept; later ones are left out, and the record says
+  /// how many. A worker is counted with 256 MiB of memory anyway (see `workers_that_fit`).
+  static constexpr std::size_t most_unwritten = std::size_t{16} * 1024 * 1024;
+  /// Messages of the running turn that were left out.
+  std::size_t left_out() const { return left_out_; }
 
  private:
   std::filesystem::path sibling(std::string_view extension) const;
   bool is_first_turn() const;
   std::error_code start_version(const std::filesystem::path& path, std::unique_ptr<output_file>& file);
   std::error_code merge_replies(std::string_view part, output_file& to) const;
+  bool has_room_for(std::string_view entry);
+  bool has_earlier_messages() const;
+  void forget_earlier_messages();
+  std::error_code write_out();
+  std::error_code drop_what_was_written();
   std::error_code put_in_place();
-  std::error_code finish_merged();
+  void give_up_messages();
+  std::error_code finish_merged(const std::filesystem::path& earlier_messages);
   bool has_reply() const;
   std::error_code recover();
   std::string rest() const;
@@ -115,8 +140,13 @@ class transcript {
   std::uint64_t part_end_ = 0;      // of what was written to `part_`
 
   // The running turn's version.
-  std::unique_ptr<output_file> part_;
+  bool is_in_turn_ = false;
+  bool is_over_ = false;               // it only has to be put in place
+  std::unique_ptr<output_file> part_;  // null while it could not be begun
   std::string unwritten_;
+  std::size_t rest_size_ = 0;  // of the record that stands last in `unwritten_`, or in the file; 0: it does not yet
+  std::size_t left_out_ = 0;
+  std::error_code trouble_;
   bool first_entry_ = true;
   bool has_split_replies_ = false;
   std::map<std::string, std::string, std::less<>> last_reply_;  // per subagent ("" for the main conversation), its id

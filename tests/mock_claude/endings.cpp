@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 namespace mock {
@@ -153,6 +154,19 @@ bool session::do_crash(directive&) {
   io_.flush();
   prctl(PR_SET_DUMPABLE, 0);  // a test's crash leaves no core file
   std::abort();
+}
+
+bool session::do_allocate(directive& d) {
+  auto const size = static_cast<std::size_t>(d.number(1 << 20));
+  void* const memory = std::malloc(size);
+  if (memory == nullptr) {
+    io_.flush();
+    std::fputs("Out of memory\n", stderr);
+    prctl(PR_SET_DUMPABLE, 0);
+    std::abort();
+  }
+  std::fill_n(static_cast<volatile char*>(memory), size, 'm');
+  return true;
 }
 
 bool session::do_kill(directive& d) {

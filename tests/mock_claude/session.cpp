@@ -470,6 +470,7 @@ bool session::step(directive& one) {
       {"garbage", &session::do_garbage},
       {"half-line", &session::do_half_line},
       {"giant", &session::do_giant},
+      {"allocate", &session::do_allocate},
       {"raw", &session::do_raw},
       {"result", &session::do_result},
       {"eof", &session::do_eof},

@@ -117,6 +117,7 @@ class session {
   bool do_garbage(directive& d);
   bool do_half_line(directive& d);
   bool do_giant(directive& d);
+  bool do_allocate(directive& d);
   bool do_raw(directive& d);
   bool do_result(directive& d);
   bool do_eof(directive& d);
