@@ -321,7 +321,9 @@ bool transcript::is_first_turn() const {
 
 std::error_code transcript::save() {
   // Of a turn before: behind messages that are in place by now it would be taken for those of this turn, after a kill.
-  if (const auto error = files_.remove(sibling(".part"))) return error;
+  if (!is_in_turn_) {
+    if (const auto error = files_.remove(sibling(".part"))) return error;
+  }
   if (!has_earlier_messages()) {
     std::string ignored;
     const auto changed = read(files_, path_, record_.worker_id, ignored);

@@ -53,7 +53,8 @@ class Run:
                 key = (entry["worker_id"], entry["turn"])
                 self.told[key] += 1
                 if self.told[key] > 1:
-                    assert self.told[key] == 2 and self.told_in[key] == round_ - 1, f"{key} is told again"
+                    # By the very next server: the kill came between the answer and the note of it.
+                    assert self.told_in[key] == round_ - 1, f"{key} is told again"
                     self.repeated += 1
                 self.told_in[key] = round_
                 self.idle.add(entry["worker_id"])
@@ -119,7 +120,7 @@ async def test_nothing_is_lost_and_nothing_left_running_when_the_server_is_kille
             moment = dice.randrange(4)
             starting = asyncio.create_task(life(run, server, round_))
             # The first life is long enough for all workers to come to be.
-            rings = WORKERS * 3 // 2 if round_ == 0 else dice.randint(1, WORKERS) if moment else 0
+            rings = WORKERS * 2 if round_ == 0 else dice.randint(1, WORKERS) if moment else 0
             ringing = asyncio.create_task(run.bell.rings(rings))
             # Some workers may not ring any more: then it is over when all is told.
             await asyncio.wait([ringing, starting], return_when=asyncio.FIRST_COMPLETED)
@@ -155,7 +156,7 @@ async def at_last(run: Run, left: list[int]) -> None:
         assert all(ends_soon(pid) for pid in left)
         # A call that was not answered before the kill may have been accepted.
         listed = (await server.call("list_workers", {"state": ["interrupted", "completed", "failed", "queued", "running"]})).structured
-        assert sum(listed["counts"].values()) >= len(run.prompts)
+        assert sum(listed["counts"].values()) >= len(run.prompts) == WORKERS
         for worker_id in sorted(run.prompts):
             try:
                 await server.call("resume_worker", {"worker_id": worker_id, "prompt": "MOCK say the end"})

@@ -368,9 +368,10 @@ async def test_a_transcript_that_is_none_any_more_is_refused_and_nobody_else_suf
         assert texts(transcript((await server.call("wait"))["completed"][0]))[-2:] == ["one", "two"]
 
 
+@pytest.mark.parametrize("script", ["MOCK say two", "MOCK think hm\nMOCK say two"], ids=["plain", "in-blocks"])
 @pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe", "another's"])
 @async_test
-async def test_what_stands_where_the_manager_writes_is_replaced_and_never_written_through(arena, kind):
+async def test_what_stands_where_the_manager_writes_is_replaced_and_never_written_through(arena, kind, script):
     if kind == "another's" and os.geteuid() != 0:
         pytest.skip("to make a file of another user needs root")
     bait = arena.root / "bait"
@@ -390,7 +391,7 @@ async def test_what_stands_where_the_manager_writes_is_replaced_and_never_writte
                 path.touch(mode=0o666)
                 path.chmod(0o666)
                 os.chown(path, 12345, 12345)
-        await resume(server, done["worker_id"], "MOCK think hm\nMOCK say two")
+        await resume(server, done["worker_id"], script)
         (entry,) = (await server.call("wait"))["completed"]
         assert texts(transcript(entry)) == ["one", "two"]
         status = Path(entry["conversation_history_file_path"]).lstat()

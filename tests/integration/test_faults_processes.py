@@ -127,7 +127,7 @@ async def test_a_program_that_is_another_is_an_error_and_is_gone(arena, program)
 
 @async_test
 async def test_a_program_that_only_has_a_version_fails_its_worker_with_what_it_says(arena):
-    other = 'case "$1" in --version) echo v20.1.0;; *) echo "node: bad option: -p" >&2; exit 9;; esac'
+    other = 'case "$1" in --version) echo 20.1.0;; *) echo "node: bad option: -p" >&2; exit 9;; esac'
     async with session_with(arena, executable(arena.root / "node", other)) as server:
         failed = await fail(server, "MOCK say x")
         assert failed["returncode"] == 9 and "bad option" in failed["error_hint"]

@@ -103,7 +103,8 @@ class transcript_faults : public testing::Test {
 
   std::vector<std::string> said() const {
     std::vector<std::string> texts;
-    for (const auto& message : on_disk()["messages"]) {
+    const auto record = on_disk();
+    for (const auto& message : record["messages"]) {
       if (message["role"] == "user") continue;
       for (const auto& block : message["content"]) texts.push_back(block["text"]);
     }
