@@ -11,7 +11,8 @@ namespace awm::manager {
 using nlohmann::json;
 
 void deliveries::load() {
-  const auto file = files_.view(journal_);
+  std::error_code ignored;  // without it, what was delivered is delivered once more
+  const auto file = files_.view_own(journal_, ignored);
   if (!file) return;
   auto text = file->bytes();
   for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {

@@ -72,7 +72,7 @@ class system_output_file final : public output_file {
   std::error_code append(std::string_view bytes) override { return write_all(file_.get(), bytes); }
 
   std::error_code append_from(const fs::path& source, std::uint64_t begin, std::uint64_t end) override {
-    const descriptor from(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+    const descriptor from(::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!from.is_open()) return last_error();
     auto offset = static_cast<loff_t>(begin);
     while (std::cmp_less(offset, end)) {
@@ -167,16 +167,48 @@ std::optional<std::string> system_files::read(const fs::path& path) const {
   return std::string(file->bytes());
 }
 
-std::unique_ptr<file_view> system_files::view(const fs::path& path) const {
-  const descriptor file(
-      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe of that name must not hold us up
-  struct stat status {};
-  if (!file.is_open() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
+namespace {
+
+std::unique_ptr<file_view> mapped(const descriptor& file, const struct stat& status) {
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return std::make_unique<mapped_file>(nullptr, 0);
   const void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) return nullptr;
   return std::make_unique<mapped_file>(data, size);
+}
+
+/// Whether nobody else can have written to the file. Root's are as good as one's own.
+bool is_trusted(const struct stat& status) {
+  const bool is_ours = status.st_uid == ::geteuid() || status.st_uid == 0;
+  return is_ours && S_ISREG(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/// Whether it can be written into as a file of this program's: what is behind another name, or is another user's, is
+/// not.
+bool is_own(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && is_trusted(status) && status.st_uid == ::geteuid() && status.st_nlink == 1;
+}
+
+}  // namespace
+
+std::unique_ptr<file_view> system_files::view(const fs::path& path) const {
+  const descriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe of that name must not hold us up
+  struct stat status {};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
+  return mapped(file, status);
+}
+
+std::unique_ptr<file_view> system_files::view_own(const fs::path& path, std::error_code& error) const {
+  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  struct stat status {};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) {
+    error = last_error();
+    return nullptr;
+  }
+  error = is_trusted(status) ? std::error_code{} : std::make_error_code(std::errc::operation_not_permitted);
+  return error ? nullptr : mapped(file, status);
 }
 
 bool system_files::is_being_written(const fs::path& path) const {
@@ -205,14 +237,30 @@ std::error_code system_files::create_directory(const fs::path& path) {
 }
 
 std::unique_ptr<output_file> system_files::create(const fs::path& path, std::error_code& error) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  constexpr int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  int fd = ::open(path.c_str(), flags, 0600);
+  const bool is_strange = fd >= 0 && (!is_own(fd) || ::fchmod(fd, 0600) != 0);
+  if (is_strange) {
+    // Somebody put it there to read what we write, or to have us write to what it is a name of.
+    ::close(fd);
+    if (const auto failure = remove(path)) {
+      error = failure;
+      return nullptr;
+    }
+    fd = ::open(path.c_str(), flags | O_EXCL, 0600);
+  }
   if (fd < 0) {
+    error = last_error();
+    return nullptr;
+  }
+  auto file = std::make_unique<system_output_file>(fd);
+  if (::ftruncate(fd, 0) != 0) {
     error = last_error();
     return nullptr;
   }
   error = {};
   ::flock(fd, LOCK_EX | LOCK_NB);  // tells other processes that somebody writes, until the descriptor is closed
-  return std::make_unique<system_output_file>(fd);
+  return file;
 }
 
 std::unique_ptr<output_file> system_files::open_append(const fs::path& path, std::error_code& error) {
@@ -221,8 +269,9 @@ std::unique_ptr<output_file> system_files::open_append(const fs::path& path, std
     error = last_error();
     return nullptr;
   }
-  error = {};
-  return std::make_unique<system_output_file>(fd);
+  auto file = std::make_unique<system_output_file>(fd);
+  error = is_own(fd) ? std::error_code{} : std::make_error_code(std::errc::operation_not_permitted);
+  return error ? nullptr : std::move(file);
 }
 
 std::error_code system_files::rename(const fs::path& from, const fs::path& to) {

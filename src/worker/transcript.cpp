@@ -183,9 +183,13 @@ struct stored_transcript {
 
 std::optional<stored_transcript> read(const files& files, const fs::path& path, const std::string& worker_id,
                                       std::string& error) {
-  const auto file = files.view(path);
+  std::error_code failure;
+  const auto file = files.view_own(path, failure);
   if (!file) {
-    error = "there is no " + path.string();
+    const bool is_there = failure && failure != std::errc::no_such_file_or_directory;
+    error = is_there ? path.string() + " is not read (" + failure.message() +
+                           "): it has to be a plain file of this user that nobody else can write"
+                     : "there is no " + path.string();
     return std::nullopt;
   }
   const auto bytes = file->bytes();
@@ -391,7 +395,9 @@ std::error_code transcript::finish_merged() {
   part_.reset();
   const auto part = sibling(".part");
   const auto temporary = sibling(".tmp");
-  const auto written = files_.view(part);
+  std::error_code failure;
+  const auto written = files_.view_own(part, failure);
+  if (failure && failure != std::errc::no_such_file_or_directory) return failure;
   if (!written) return std::make_error_code(std::errc::io_error);
   std::unique_ptr<output_file> file;
   if (const auto error = start_version(temporary, file)) return error;
@@ -450,7 +456,8 @@ std::error_code transcript::merge_replies(std::string_view part, output_file& to
 
 /// True when the turn in `part` holds a reply of the model.
 bool transcript::has_reply() const {
-  const auto written = files_.view(sibling(".part"));
+  std::error_code ignored;
+  const auto written = files_.view_own(sibling(".part"), ignored);
   if (!written) return false;
   const auto begin = messages_end_ == 0 ? opening.size() : static_cast<std::size_t>(messages_end_);
   const auto part = written->bytes();
