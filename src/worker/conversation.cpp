@@ -89,6 +89,12 @@ std::string cap_of(const result_line& result) {
   return {};
 }
 
+/// The tool that a denial names, whatever else stands there.
+std::string tool_of(const json& denial) {
+  const auto named = denial.is_object() ? denial.find("tool_name") : denial.end();
+  return named != denial.end() && named->is_string() ? named->get<std::string>() : "a tool";
+}
+
 std::string in_seconds(coro::clock::duration time) {
   std::ostringstream text;
   text << std::chrono::duration<double>(time).count() << " s";
@@ -773,9 +779,7 @@ void conversation::sum_up() {
   if (result) {
     outcome.result = result->text;
     outcome.structured_output = result->structured_output;
-    for (const auto& denial : json::parse(result->permission_denials)) {
-      outcome.denied_tools.push_back(denial.value("tool_name", "a tool"));
-    }
+    for (const auto& denial : json::parse(result->permission_denials)) outcome.denied_tools.push_back(tool_of(denial));
   }
   if (outcome.completed) return;
   if (outcome.result.empty()) outcome.result = turn_->last_text;

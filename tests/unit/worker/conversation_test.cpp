@@ -118,6 +118,21 @@ TEST(conversation, an_exit_without_a_result_is_a_failure_that_quotes_stderr) {
   });
 }
 
+TEST(conversation, denials_of_any_shape_are_counted_and_the_transcript_is_complete) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start_working();
+    const auto denials = nlohmann::json::parse(R"([1, null, {"tool_name": 7}, {}, [2], {"tool_name": "Bash"}])");
+    stage.child().print_result("done", {{"permission_denials", denials}});
+    co_await stage.exit();
+    EXPECT_TRUE(stage.observer.outcome.completed);
+    EXPECT_TRUE(stage.observer.outcome.is_on_disk);
+    EXPECT_EQ(stage.observer.outcome.denied_tools,
+              (std::vector<std::string>{"a tool", "a tool", "a tool", "a tool", "a tool", "Bash"}));
+    EXPECT_EQ(stage.on_disk()["result"], "done");
+    EXPECT_EQ(stage.on_disk()["permission_denials"], denials);
+  });
+}
+
 TEST(conversation, a_child_that_was_killed_is_a_failure_that_names_the_signal) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
