@@ -350,7 +350,7 @@ void transcript::add(const message_line& message) {
     append_entry(message.raw);
   } else {
     const auto members = message.raw.substr(1);
-    const bool is_empty = members.find_first_not_of(" \t") == members.find('}');
+    const bool is_empty = members.find_first_not_of(" \t\r") == members.find('}');
     append_entry("{\"parent_tool_use_id\":" + text::json_text(message.parent_tool_use_id) + (is_empty ? "" : ",") +
                  std::string(members));
   }
