@@ -23,6 +23,9 @@ constexpr auto patience_with_files = 250ms;
 // The time that workers have to come to an end when the fleet's money is spent.
 constexpr auto time_to_wind_down = 60s;
 
+// The longest limits that the API knows are those of a week.
+constexpr auto longest_hold = 24h * 8;
+
 // A refusal that does not say when it ends doubles the pause, up to a quarter of an hour.
 constexpr int most_doublings = 4;
 // Of a rate limit's end, added at random, so that not everything comes back at the same moment.
@@ -823,6 +826,7 @@ void manager::rate_limited(coro::clock::duration wait, std::int64_t until) {
   const auto now = clock_.utc_now();
   auto end = now + std::chrono::duration_cast<std::chrono::system_clock::duration>(wait);
   if (until > 0) end = std::max(end, std::chrono::system_clock::time_point(std::chrono::seconds(until)));
+  end = std::min(end, now + longest_hold);  // a worker says it, which may say anything
   if (end <= now) return;
   std::minstd_rand random(std::random_device{}());
   const auto more = (end - now) * std::uniform_real_distribution<>(0, jitter)(random);
