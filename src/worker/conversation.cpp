@@ -2,6 +2,7 @@
 
 #include "text/timestamp.hpp"
 #include "worker/error_hint.hpp"
+#include "worker/redaction.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
@@ -565,7 +566,7 @@ void conversation::handle(response_line& response) {
   if (phase_ != phase::starting || awaited_.erase(response.request_id) == 0) return;
   tell_started();
   if (response.request_id == initialize_id) {
-    if (!response.success) fail("The CLI refused to initialize: " + response.error);
+    if (!response.success) fail("The CLI refused to initialize: " + redacted(response.error, plan_.launch.environment));
     if (auto problem = agent_problem(plan_.expectations, response.agents); problem && response.success) {
       fail(std::move(*problem));
     }
@@ -697,6 +698,7 @@ void conversation::fail(std::string hint) {
 }
 
 void conversation::warn(std::string warning) {
+  warning = redacted(warning, plan_.launch.environment);
   turn_->transcript.record().warnings.push_back(warning);
   turn_->outcome.warnings.push_back(std::move(warning));
 }
@@ -797,8 +799,9 @@ void conversation::sum_up() {
   }
   const auto* const retry = turn_->last_retry ? &*turn_->last_retry : nullptr;
   outcome.failure = kind_of(result, retry);
+  const auto stderr_tail = child_ ? child_->error_tail() : std::string();
   outcome.error_hint =
-      error_hint({result, retry, child_ ? child_->exit() : std::nullopt, child_ ? child_->error_tail() : ""});
+      error_hint({result, retry, child_ ? child_->exit() : std::nullopt, stderr_tail, plan_.launch.environment});
 }
 
 /// Puts the outcome into the transcript.

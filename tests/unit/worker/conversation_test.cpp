@@ -133,6 +133,42 @@ TEST(conversation, denials_of_any_shape_are_counted_and_the_transcript_is_comple
   });
 }
 
+TEST(conversation, what_signs_a_worker_in_stands_in_no_error) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.plan.launch.environment = {"ANTHROPIC_API_KEY=my-own-key-of-words"};
+    co_await stage.start();
+    stage.child().stderr_text = "error: my-own-key-of-words and sk-ant-api03-0123456789 were refused\n";
+    stage.child().exit_with(1);
+    co_await settle();
+    const auto& hint = stage.observer.outcome.error_hint;
+    EXPECT_NE(hint.find("error: [redacted] and [redacted] were refused"), std::string::npos) << hint;
+    EXPECT_EQ(stage.on_disk()["error"], hint);
+    EXPECT_EQ(stage.on_disk().dump().find("my-own-key-of-words"), std::string::npos);
+  });
+}
+
+TEST(conversation, what_signs_a_worker_in_stands_in_no_error_of_the_api_or_of_the_start) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.plan.launch.environment = {"ANTHROPIC_API_KEY=my-own-key-of-words"};
+    co_await stage.start();
+    stage.child().print({{"type", "control_response"},
+                         {"response",
+                          {{"subtype", "error"},
+                           {"request_id", stage.child().lines().at(0).at("request_id")},
+                           {"error", "bad key my-own-key-of-words"}}}});
+    co_await stage.exit(1);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("bad key [redacted]"), std::string::npos);
+  });
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.plan.launch.environment = {"ANTHROPIC_API_KEY=my-own-key-of-words"};
+    co_await stage.start_working();
+    stage.child().print_result("401: x-api-key: my-own-key-of-words", {{"is_error", true}, {"api_error_status", 401}});
+    co_await stage.exit(1);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("x-api-key: [redacted]"), std::string::npos);
+    EXPECT_EQ(stage.on_disk()["error"].dump().find("my-own-key-of-words"), std::string::npos);
+  });
+}
+
 TEST(conversation, a_child_that_was_killed_is_a_failure_that_names_the_signal) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();
