@@ -19,7 +19,7 @@ std::string dumped(const json& value) {
 
 enum class kind : unsigned char { plain, escaped, beyond_ascii };
 
-constexpr auto kinds = [] {
+constexpr auto kinds = []() {
   std::array<kind, 256> table{};
   for (std::size_t byte = 0; byte < table.size(); ++byte) {
     if (byte < 0x20 || byte == '"' || byte == '\\') table[byte] = kind::escaped;
