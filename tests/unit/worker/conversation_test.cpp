@@ -118,6 +118,24 @@ TEST(conversation, an_exit_without_a_result_is_a_failure_that_quotes_stderr) {
   });
 }
 
+TEST(conversation, a_worker_that_asks_without_end_is_ended) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start_working();
+    for (int count = 0; count < 1000; ++count) stage.child().print(question("q" + std::to_string(count)));
+    co_await settle();
+    EXPECT_EQ(stage.observer.asked.size(), 1000U);
+    EXPECT_FALSE(stage.child().input_closed);
+    stage.child().print(question("one more"));
+    co_await settle();
+    EXPECT_EQ(stage.observer.asked.size(), 1000U);
+    EXPECT_TRUE(stage.child().input_closed);
+    co_await stage.exit(0);
+    EXPECT_FALSE(stage.observer.outcome.completed);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("more than 1000 permissions"), std::string::npos);
+    EXPECT_EQ(stage.observer.withdrawn.size(), 1000U);
+  });
+}
+
 TEST(conversation, denials_of_any_shape_are_counted_and_the_transcript_is_complete) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start_working();
