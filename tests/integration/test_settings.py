@@ -109,6 +109,8 @@ async def test_every_setting_has_its_key(arena):
         (["--config", "/nowhere.toml"], "/nowhere.toml"),
         (["--log-level", "shouting"], "shouting"),
         (["--ask", "nobody"], "nobody"),
+        (["--budget-usd", "inf"], "budget-usd"),
+        (["--budget-usd", "nan"], "budget-usd"),
     ],
 )
 @async_test
@@ -118,7 +120,7 @@ async def test_a_wrong_flag_ends_the_start_with_words_on_stderr(arena, flags, wo
         assert words in server.stderr and server.noise == []
 
 
-@pytest.mark.parametrize("toml, words", [("max_workers = ", "config.toml"), ("max_worker = 3", "max_worker"), ('max_workers = "3x"', "max_workers")])
+@pytest.mark.parametrize("toml, words", [("max_workers = ", "config.toml"), ("max_worker = 3", "max_worker"), ('max_workers = "3x"', "max_workers"), ("budget_usd = inf", "budget_usd")])
 @async_test
 async def test_a_wrong_file_ends_the_start_with_words_on_stderr(arena, toml, words):
     config = arena.root / "config.toml"
