@@ -383,8 +383,8 @@ answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, c
   planned.request.is_structured = wanted.json_schema.has_value();
   planned.request.report_at_exit = worker.worktree.has_value();
   // The CLI counts a budget by process.
-  planned.request.keep_warm = config_.max_warm > 0 && config_.keep_warm > coro::clock::duration::zero() && !wanted.max_budget_usd &&
-                              !worker.worktree && !planned.request.has_background;
+  planned.request.keep_warm = config_.max_warm > 0 && config_.keep_warm > coro::clock::duration::zero() &&
+                              !wanted.max_budget_usd && !worker.worktree && !planned.request.has_background;
   planned.launch = launch;
   planned.retries_left = wanted.rate_limit_retries.value_or(config_.rate_limit_retries);
   return planned;
