@@ -133,7 +133,8 @@ class shared_folder : public ::testing::Test {
   std::string content_of(const std::filesystem::path& path) { return files_.read(path).value_or("(none)"); }
   std::error_code view_own(const std::filesystem::path& path) {
     std::error_code error;
-    EXPECT_EQ(files_.view_own(path, error) == nullptr, static_cast<bool>(error)) << path;
+    const bool is_there = files_.view_own(path, error) != nullptr;
+    EXPECT_NE(is_there, static_cast<bool>(error)) << path;
     return error;
   }
   std::error_code write_into(const std::filesystem::path& path) {
