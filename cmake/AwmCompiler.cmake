@@ -28,3 +28,7 @@ if(AWM_SANITIZE)
                          -fno-omit-frame-pointer)
   target_link_options(awm_compiler INTERFACE -fsanitize=address,undefined)
 endif()
+if(AWM_FUZZ)
+  # The product tells libFuzzer which ways it takes; main() is libFuzzer's, in the fuzzers alone.
+  target_compile_options(awm_compiler INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <iostream>
 #include <optional>
@@ -309,6 +310,11 @@ config read_config(int argc, char** argv, int& exit_code) {
     exit_code = usage_error;
     return result;
   }
+  if (!std::isfinite(result.budget_usd)) {
+    std::cerr << "--budget-usd: give US dollars, more than 0; leave it out for no limit\n";
+    exit_code = usage_error;
+    return result;
+  }
   if (file.empty()) return result;
   if (std::error_code ignored; !std::filesystem::is_regular_file(file, ignored)) {
     std::cerr << "--config " << file << ": there is no such file\n";
@@ -333,7 +339,7 @@ config read_config(int argc, char** argv, int& exit_code) {
       {"budget_usd", budget,
        [&result](const toml::node& value) {
          result.budget_usd = value.value<double>().value_or(0);
-         return result.budget_usd > 0;
+         return result.budget_usd > 0 && std::isfinite(result.budget_usd);
        },
        "US dollars, more than 0"},
       {"max_depth", max_depth, into(result.max_depth, 1, 10), "a number from 1 to 10"},

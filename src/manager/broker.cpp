@@ -117,7 +117,9 @@ void broker::decide(std::string_view request_id, const permission_answer& answer
 }
 
 void broker::remember(const entry& which, const permission_answer& answer) {
-  if (answer.scope == answer_scope::once) return;
+  // What is remembered allows what was asked for, and that is not what was allowed here.
+  const bool is_of_its_own = !answer.updated_input.is_null();
+  if (answer.scope == answer_scope::once || is_of_its_own) return;
   const auto& question = which.question.question;
   const auto rule = exact_rule_for(question.tool, json::parse(question.input, nullptr, false));
   if (rule.empty()) return;

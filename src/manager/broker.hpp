@@ -57,7 +57,8 @@ struct permission_answer {
   bool allow = false;
   /// Reaches the worker's model when the tool is denied.
   std::string reason;
-  /// Replaces the tool's input when it is allowed; null leaves it as it is.
+  /// Replaces the tool's input when it is allowed; null leaves it as it is. An answer with it is never remembered,
+  /// whatever its scope: the same request comes with its own input again.
   nlohmann::json updated_input;
   answer_scope scope = answer_scope::once;
 };

@@ -24,6 +24,9 @@ constexpr auto patience_with_files = 250ms;
 // The time that workers have to come to an end when the fleet's money is spent.
 constexpr auto time_to_wind_down = 60s;
 
+// The longest limits that the API knows are those of a week.
+constexpr auto longest_hold = 24h * 8;
+
 // A refusal that does not say when it ends doubles the pause, up to a quarter of an hour.
 constexpr int most_doublings = 4;
 // Of a rate limit's end, added at random, so that not everything comes back at the same moment.
@@ -382,8 +385,8 @@ answer<planned_turn> manager::plan(managed_worker& worker, std::string prompt, c
   planned.request.is_structured = wanted.json_schema.has_value();
   planned.request.report_at_exit = worker.worktree.has_value();
   // The CLI counts a budget by process.
-  planned.request.keep_warm = config_.max_warm > 0 && config_.keep_warm > 0s && !wanted.max_budget_usd &&
-                              !worker.worktree && !planned.request.has_background;
+  planned.request.keep_warm = config_.max_warm > 0 && config_.keep_warm > coro::clock::duration::zero() &&
+                              !wanted.max_budget_usd && !worker.worktree && !planned.request.has_background;
   planned.launch = launch;
   planned.retries_left = wanted.rate_limit_retries.value_or(config_.rate_limit_retries);
   return planned;
@@ -835,6 +838,7 @@ void manager::rate_limited(coro::clock::duration wait, std::int64_t until) {
   const auto now = clock_.utc_now();
   auto end = now + std::chrono::duration_cast<std::chrono::system_clock::duration>(wait);
   if (until > 0) end = std::max(end, std::chrono::system_clock::time_point(std::chrono::seconds(until)));
+  end = std::min(end, now + longest_hold);  // a worker says it, which may say anything
   if (end <= now) return;
   std::minstd_rand random(std::random_device{}());
   const auto more = (end - now) * std::uniform_real_distribution<>(0, jitter)(random);

@@ -80,7 +80,8 @@ void manager::answer_question(const pending_permission& pending, const permissio
   if (given.allow) {
     auto input = question.tool == "ExitPlanMode" ? unchanged_plan(question.input) : question.input;
     if (!given.updated_input.is_null()) input = completed_input(pending, given.updated_input).dump();
-    const auto updates = given.scope == answer_scope::worker ? session_rules(pending) : std::string();
+    const bool is_lasting = given.scope == answer_scope::worker && given.updated_input.is_null();
+    const auto updates = is_lasting ? session_rules(pending) : std::string();
     worker.conversation->allow(question.request_id, input, updates);
   } else {
     worker.conversation->deny(question.request_id, given.reason.empty() ? "The user denied this." : given.reason);

@@ -25,7 +25,7 @@ json input_schema() {
       "allow": {"type": "boolean"},
       "scope": {"enum": ["once", "worker", "all"], "description": "How far the answer reaches. Default: once."},
       "reason": {"type": "string", "description": "With allow: false, what the worker's model is told."},
-      "updated_input": {"type": "object", "description": "With allow: true, the input that the tool runs with instead of the one asked for."}
+      "updated_input": {"type": "object", "description": "With allow: true, the input that the tool runs with instead of the one asked for. Only with one request_id and scope once."}
     },
     "required": ["request_id", "allow"],
     "additionalProperties": false
@@ -75,6 +75,11 @@ mcp::tool_result answer(manager::manager& manager, const arguments& given) {
   if (given.request_ids.size() > 1 && !given.answer.updated_input.is_null()) {
     return mcp::tool_result::error(
         "updated_input is the input of one request: give one request_id with it. Nothing was answered.");
+  }
+  if (given.answer.scope != manager::answer_scope::once && !given.answer.updated_input.is_null()) {
+    return mcp::tool_result::error(
+        "updated_input is for this one request, and an answer with a wider scope would allow the same request with the "
+        "input that was asked for. Leave out scope, or updated_input. Nothing was answered.");
   }
   const auto answered = manager.decide(given.request_ids, given.answer);
   return result_of(answered, [&](const std::vector<manager::pending_permission>& questions) {

@@ -3,6 +3,7 @@
 #include "text/json_text.hpp"
 #include "text/timestamp.hpp"
 #include "worker/error_hint.hpp"
+#include "worker/redaction.hpp"
 #include "worker/uuid.hpp"
 
 #include <algorithm>
@@ -88,6 +89,12 @@ std::string cap_of(const result_line& result) {
   if (result.subtype == "error_max_turns") return "max_turns";
   if (result.subtype == "error_max_budget_usd") return "max_budget_usd";
   return {};
+}
+
+/// The tool that a denial names, whatever else stands there.
+std::string tool_of(const json& denial) {
+  const auto named = denial.is_object() ? denial.find("tool_name") : denial.end();
+  return named != denial.end() && named->is_string() ? named->get<std::string>() : "a tool";
 }
 
 std::string in_seconds(coro::clock::duration time) {
@@ -560,7 +567,7 @@ void conversation::handle(response_line& response) {
   if (phase_ != phase::starting || awaited_.erase(response.request_id) == 0) return;
   tell_started();
   if (response.request_id == initialize_id) {
-    if (!response.success) fail("The CLI refused to initialize: " + response.error);
+    if (!response.success) fail("The CLI refused to initialize: " + redacted(response.error, plan_.launch.environment));
     if (auto problem = agent_problem(plan_.expectations, response.agents); problem && response.success) {
       fail(std::move(*problem));
     }
@@ -692,6 +699,7 @@ void conversation::fail(std::string hint) {
 }
 
 void conversation::warn(std::string warning) {
+  warning = redacted(warning, plan_.launch.environment);
   turn_->transcript.record().warnings.push_back(warning);
   turn_->outcome.warnings.push_back(std::move(warning));
 }
@@ -771,9 +779,7 @@ void conversation::sum_up() {
   if (result) {
     outcome.result = result->text;
     outcome.structured_output = result->structured_output;
-    for (const auto& denial : json::parse(result->permission_denials)) {
-      outcome.denied_tools.push_back(denial.value("tool_name", "a tool"));
-    }
+    for (const auto& denial : json::parse(result->permission_denials)) outcome.denied_tools.push_back(tool_of(denial));
   }
   if (outcome.completed) return;
   if (outcome.result.empty()) outcome.result = turn_->last_text;
@@ -791,8 +797,9 @@ void conversation::sum_up() {
   }
   const auto* const retry = turn_->last_retry ? &*turn_->last_retry : nullptr;
   outcome.failure = kind_of(result, retry);
+  const auto stderr_tail = child_ ? child_->error_tail() : std::string();
   outcome.error_hint =
-      error_hint({result, retry, child_ ? child_->exit() : std::nullopt, child_ ? child_->error_tail() : ""});
+      error_hint({result, retry, child_ ? child_->exit() : std::nullopt, stderr_tail, plan_.launch.environment.list()});
   const auto memory = child_ && !result ? child_->memory_hint() : std::string();
   if (!memory.empty()) outcome.error_hint += ". " + memory;
 }

@@ -1,6 +1,7 @@
 #include "worker/error_hint.hpp"
 
 #include "text/words.hpp"
+#include "worker/redaction.hpp"
 
 #include <array>
 #include <csignal>
@@ -82,7 +83,7 @@ std::string words_of(const result_line& result) {
 
 std::string hint_of_result(const failure_evidence& evidence) {
   const auto& result = *evidence.result;
-  const auto words = words_of(result);
+  const auto words = redacted(words_of(result), evidence.environment);
   std::string hint = text::shortened(words, longest_quote);
   for (const auto& [sign, text] : advice_by_text) {
     if (words.find(sign) != std::string::npos) return hint + " — " + std::string(text);
@@ -114,8 +115,8 @@ std::string error_hint(const failure_evidence& evidence) {
   std::string hint = "The worker's process ";
   hint += evidence.exit ? how_it_ended(*evidence.exit) : "closed its output";
   hint += " before its turn had a result";
-  if (const auto line = telling_line(evidence.stderr_tail); !line.empty())
-    return hint + ": " + text::shortened(line, longest_quote);
+  const auto said = redacted(evidence.stderr_tail, evidence.environment);
+  if (const auto line = telling_line(said); !line.empty()) return hint + ": " + text::shortened(line, longest_quote);
   if (evidence.exit && evidence.exit->code == -SIGKILL)
     return hint + "; perhaps the machine ran out of memory. resume_worker tries again.";
   return hint + " and said nothing on stderr. resume_worker tries again.";

@@ -4,6 +4,7 @@
 #include "worker/protocol.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,8 @@ struct failure_evidence {
   std::optional<coro::exit_status> exit;
   /// The end of what the child wrote to stderr.
   std::string_view stderr_tail;
+  /// The child's: what is secret in it is taken out of the words that are quoted (see `redacted`).
+  std::span<const std::string> environment = {};
 };
 
 /// One sentence or two for whoever has to decide what to do next: what happened, in the words of the source where it

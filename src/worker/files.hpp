@@ -67,9 +67,16 @@ class files {
   virtual std::optional<std::string> read(const std::filesystem::path& path) const = 0;
   /// The whole file without reading it at once, or nothing when it cannot be opened.
   virtual std::unique_ptr<file_view> view(const std::filesystem::path& path) const = 0;
-  /// As `view`, for a file that this program wrote itself, in a folder where others may write too: a symbolic link is
-  /// not followed, and a file that belongs to neither this user nor root is not opened.
-  virtual std::unique_ptr<file_view> view_own(const std::filesystem::path& path) const { return view(path); }
+  /// The same for a file of this program's own, in a folder where others may put theirs: nothing, with `error` set, for
+  /// a symbolic link, and for what belongs to another user or can be written by one.
+  virtual std::unique_ptr<file_view> view_own(const std::filesystem::path& path, std::error_code& error) const {
+    error = {};
+    return view(path);
+  }
+  std::unique_ptr<file_view> view_own(const std::filesystem::path& path) const {
+    std::error_code ignored;
+    return view_own(path, ignored);
+  }
   /// True while some process, this one included, has the file open that `create` returned.
   virtual bool is_being_written(const std::filesystem::path& path) const = 0;
   /// Regular files below `directory`, at any depth, whose name ends in `suffix`; sorted. Empty when there is no such
@@ -83,13 +90,13 @@ class files {
 
   /// Creates the directory, and its parents, with mode 0700 where they are missing, whatever the umask.
   virtual std::error_code create_directory(const std::filesystem::path& path) = 0;
-  /// Creates or empties the file, mode 0600 whatever the umask, close-on-exec; `error` tells why nothing came back.
-  /// What has that name and is no plain file of this user's (a link, another's file, a pipe) is replaced, not written
-  /// to.
+  /// Creates or empties the file, mode 0600 whatever the umask, close-on-exec; `error` tells why nothing came back. What
+  /// has that name and is no plain file of this user's alone (a link, another's file, one that others can write or that
+  /// has another name as well, a pipe) is replaced, not written into.
   virtual std::unique_ptr<output_file> create(const std::filesystem::path& path, std::error_code& error) = 0;
   /// Opens the file to append to it, whoever else does; creates it where it is missing, mode 0600. Close-on-exec.
-  /// `error` tells why nothing came back; `operation_not_permitted` or ELOOP for what is no plain file of this user's.
-  /// It does not count as being written.
+  /// `error` tells why nothing came back; `operation_not_permitted` or ELOOP for what is no plain file of this user's
+  /// alone. It does not count as being written.
   virtual std::unique_ptr<output_file> open_append(const std::filesystem::path& path, std::error_code& error) = 0;
   /// Atomically gives the file at `from` the name `to`, replacing what had it.
   virtual std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
@@ -115,7 +122,8 @@ class system_files final : public files {
   std::string stamp(const std::filesystem::path& path) const override;
   std::optional<std::string> read(const std::filesystem::path& path) const override;
   std::unique_ptr<file_view> view(const std::filesystem::path& path) const override;
-  std::unique_ptr<file_view> view_own(const std::filesystem::path& path) const override;
+  using files::view_own;
+  std::unique_ptr<file_view> view_own(const std::filesystem::path& path, std::error_code& error) const override;
   bool is_being_written(const std::filesystem::path& path) const override;
   std::vector<std::filesystem::path> find(const std::filesystem::path& directory,
                                           std::string_view suffix) const override;

@@ -10,6 +10,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 namespace awm::worker {
@@ -71,6 +72,7 @@ class planner {
     choose_agent();
     fit_model();
     check_effort();
+    check_caps();
     check_permission_mode();
     choose_tools();
     choose_servers();
@@ -204,6 +206,19 @@ class planner {
     fail("effort", *wanted_.effort, "give one of " + text::joined(effort_levels()));
   }
 
+  /// A negative number would be read as a flag of Claude Code, and a time beyond all measure overflow.
+  void check_caps() {
+    if (wanted_.max_turns && *wanted_.max_turns < 1)
+      fail("max_turns", std::to_string(*wanted_.max_turns), "give 1 or more");
+    check_amount("max_budget_usd", wanted_.max_budget_usd, std::numeric_limits<double>::max());
+    check_amount("timeout_s", wanted_.timeout_s, longest_timeout_s);
+  }
+
+  void check_amount(std::string_view field, const std::optional<double>& amount, double most) {
+    const bool is_one = !amount || (*amount > 0 && *amount <= most);
+    if (!is_one) fail(field, to_text(*amount), "give a number of more than 0, and at most " + to_text(most));
+  }
+
   void choose_tools() {
     const std::vector<std::string> allowed = checked_tools("allowed_tools", wanted_.allowed_tools);
     checked_tools("disallowed_tools", wanted_.disallowed_tools);
@@ -275,7 +290,10 @@ class planner {
 
   /// 2.1.197 ignores a schema that it cannot use, and then the worker gives no structured result.
   void check_json_schema() {
-    if (!wanted_.json_schema || wanted_.json_schema->value("type", json()) == "object") return;
+    if (!wanted_.json_schema) return;
+    const bool is_for_objects =
+        wanted_.json_schema->is_object() && wanted_.json_schema->value("type", json()) == "object";
+    if (is_for_objects) return;
     fail("json_schema", text::shortened(text::json_text(*wanted_.json_schema), 200),
          "give a JSON Schema with \"type\": \"object\" at its root");
   }

@@ -127,7 +127,7 @@ json make_properties() {
                            "The worker's turn fails after this many model calls, 1 or more. Default: no limit.")},
       {"max_budget_usd", number("number", {{"exclusiveMinimum", 0}},
                                 "The worker's turn fails when it has cost this many US dollars. Default: no limit.")},
-      {"timeout_s", number("number", {{"exclusiveMinimum", 0}},
+      {"timeout_s", number("number", {{"exclusiveMinimum", 0}, {"maximum", longest_timeout_s}},
                            "Seconds that the turn may take from its start. Shortly before, the worker is told to wrap "
                            "up; then it is interrupted. Default: no limit.")},
       {"effort", one_of(effort_levels(), "How much work the model puts into an answer. Default: the model's own.")},

@@ -17,6 +17,9 @@ namespace awm::worker {
 /// `true` and `false` switch thinking on and off; a number is a budget in tokens, at least 1024.
 using thinking_option = std::variant<bool, std::int64_t>;
 
+/// A year: what is longer is meant to be none, and overflows a clock.
+inline constexpr double longest_timeout_s = 365.0 * 24 * 60 * 60;
+
 /// The options of one turn. A member without a value leaves the matter to the defaults.
 struct options {
   std::optional<std::string> model;        ///< An alias (`sonnet`) or a full model name.
@@ -33,8 +36,8 @@ struct options {
   std::optional<std::string> permission_mode;  ///< One of `permission_modes()`.
   std::optional<std::int64_t> max_turns;       ///< Model calls in this turn; at least 1.
   std::optional<double> max_budget_usd;        ///< More than 0.
-  std::optional<double> timeout_s;             ///< Of this turn, from its start; more than 0.
-  std::optional<std::string> effort;           ///< One of `effort_levels()`.
+  std::optional<double> timeout_s;    ///< Of this turn, from its start; more than 0, `longest_timeout_s` at most.
+  std::optional<std::string> effort;  ///< One of `effort_levels()`.
   std::optional<std::string> fallback_model;
   std::optional<nlohmann::json> mcp;  ///< "none", "inherit", or an object of MCP server entries by name.
   std::optional<std::map<std::string, std::string>> env;

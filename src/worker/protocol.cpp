@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace awm::worker {
@@ -26,10 +27,16 @@ std::string_view text_of(const dom::object& object, std::string_view key) {
   return object[key].get(value) == simdjson::SUCCESS ? value : std::string_view{};
 }
 
-std::int64_t integer_of(const dom::object& object, std::string_view key) {
-  // Counts and times are integers, but 2.1.197 prints some milliseconds with a fraction.
+// So much of anything is in no turn, and millions of it fit 64 bits.
+constexpr double largest_count = 1e12;
+// The year 2100, in seconds.
+constexpr double latest_time = 4'102'444'800;
+
+/// A count or a time, from 0 to `most`.
+std::int64_t integer_of(const dom::object& object, std::string_view key, double most = largest_count) {
+  // They are integers, but 2.1.197 prints some milliseconds with a fraction.
   double value = 0;
-  return object[key].get(value) == simdjson::SUCCESS ? static_cast<std::int64_t>(value) : 0;
+  return object[key].get(value) == simdjson::SUCCESS ? static_cast<std::int64_t>(std::clamp(value, 0.0, most)) : 0;
 }
 
 std::optional<std::int64_t> optional_integer_of(const dom::object& object, std::string_view key) {
@@ -95,7 +102,7 @@ child_line read_retry(const dom::object& object) {
 child_line read_rate_limit(const dom::object& object) {
   dom::object info;
   if (object["rate_limit_info"].get(info) != simdjson::SUCCESS) return other_line{};
-  return rate_limit_line{std::string(text_of(info, "status")), integer_of(info, "resetsAt")};
+  return rate_limit_line{std::string(text_of(info, "status")), integer_of(info, "resetsAt", latest_time)};
 }
 
 child_line read_background_tasks(const dom::object& object) {

@@ -55,20 +55,26 @@ std::error_code write_all(int fd, std::string_view bytes) {
 constexpr ::mode_t private_file = 0600;
 constexpr ::mode_t private_folder = 0700;
 
-/// Whether the open file is a plain one of this user's. In a folder where others may write, anything may have the name
-/// that is to be ours.
+/// Whether nobody else can have written to the file: in a folder where others may write, anything may have the name that
+/// is to be ours. Root's are as good as one's own.
+bool is_trusted(const struct stat& status) {
+  const bool is_ours = status.st_uid == ::geteuid() || status.st_uid == 0;
+  return is_ours && S_ISREG(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/// Whether it can be written into as a file of this program's: what is behind another name as well, or is another
+/// user's, is not.
 bool is_own(const struct stat& status) {
-  return S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+  return is_trusted(status) && status.st_uid == ::geteuid() && status.st_nlink == 1;
 }
 
 /// Opens the file to write to it, and creates it where it is missing. An odd umask would leave it unreadable to
-/// ourselves, or readable to others. Returns -1, with errno, also for what is no plain file of this user's.
+/// ourselves, or readable to others. Returns -1, with errno, also for what is no plain file of this user's alone.
 int open_own(const fs::path& path, int flags) {
   const int fd = ::open(path.c_str(), flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, private_file);
   if (fd < 0) return fd;
   struct stat status {};
-  // What is emptied must have no other name elsewhere either.
-  const bool is_ours = ::fstat(fd, &status) == 0 && is_own(status) && (status.st_nlink == 1 || (flags & O_APPEND) != 0);
+  const bool is_ours = ::fstat(fd, &status) == 0 && is_own(status);
   if (is_ours && ::fchmod(fd, private_file) == 0) return fd;
   ::close(fd);
   errno = EPERM;
@@ -192,15 +198,7 @@ std::optional<std::string> system_files::read(const fs::path& path) const {
 
 namespace {
 
-enum class whose { anybody, own };
-
-std::unique_ptr<file_view> map(const fs::path& path, whose owner) {
-  const int link = owner == whose::own ? O_NOFOLLOW : 0;
-  const descriptor file(
-      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | link));  // a pipe of that name must not hold us up
-  struct stat status {};
-  if (!file.is_open() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
-  if (owner == whose::own && status.st_uid != ::geteuid() && status.st_uid != 0) return nullptr;
+std::unique_ptr<file_view> mapped(const descriptor& file, const struct stat& status) {
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return std::make_unique<mapped_file>(nullptr, 0);
   const void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
@@ -211,11 +209,22 @@ std::unique_ptr<file_view> map(const fs::path& path, whose owner) {
 }  // namespace
 
 std::unique_ptr<file_view> system_files::view(const fs::path& path) const {
-  return map(path, whose::anybody);
+  const descriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe of that name must not hold us up
+  struct stat status {};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
+  return mapped(file, status);
 }
 
-std::unique_ptr<file_view> system_files::view_own(const fs::path& path) const {
-  return map(path, whose::own);
+std::unique_ptr<file_view> system_files::view_own(const fs::path& path, std::error_code& error) const {
+  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  struct stat status {};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) {
+    error = last_error();
+    return nullptr;
+  }
+  error = is_trusted(status) ? std::error_code{} : std::make_error_code(std::errc::operation_not_permitted);
+  return error ? nullptr : mapped(file, status);
 }
 
 bool system_files::is_being_written(const fs::path& path) const {
@@ -254,14 +263,18 @@ std::unique_ptr<output_file> system_files::create(const fs::path& path, std::err
     ::unlink(path.c_str());
     fd = open_own(path, O_WRONLY | O_EXCL);
   }
-  if (fd < 0 || ::ftruncate(fd, 0) != 0) {
+  if (fd < 0) {
     error = last_error();
-    if (fd >= 0) ::close(fd);
+    return nullptr;
+  }
+  auto file = std::make_unique<system_output_file>(fd);
+  if (::ftruncate(fd, 0) != 0) {
+    error = last_error();
     return nullptr;
   }
   error = {};
   ::flock(fd, LOCK_EX | LOCK_NB);  // tells other processes that somebody writes, until the descriptor is closed
-  return std::make_unique<system_output_file>(fd);
+  return file;
 }
 
 std::unique_ptr<output_file> system_files::open_append(const fs::path& path, std::error_code& error) {

@@ -204,9 +204,13 @@ struct stored_transcript {
 
 std::optional<stored_transcript> read(const files& files, const fs::path& path, const std::string& worker_id,
                                       std::string& error) {
-  const auto file = files.view_own(path);
+  std::error_code failure;
+  const auto file = files.view_own(path, failure);
   if (!file) {
-    error = "there is no " + path.string();
+    const bool is_there = failure && failure != std::errc::no_such_file_or_directory;
+    error = is_there ? path.string() + " is not read (" + failure.message() +
+                           "): it has to be a plain file of this user that nobody else can write"
+                     : "there is no " + path.string();
     return std::nullopt;
   }
   const auto bytes = file->bytes();
@@ -402,7 +406,7 @@ void transcript::add(const message_line& message) {
     append_entry(message.raw);
   } else {
     const auto members = message.raw.substr(1);
-    const bool is_empty = members.find_first_not_of(" \t") == members.find('}');
+    const bool is_empty = members.find_first_not_of(" \t\r") == members.find('}');
     append_entry("{\"parent_tool_use_id\":" + text::json_text(message.parent_tool_use_id) + (is_empty ? "" : ",") +
                  std::string(members));
   }
@@ -508,7 +512,9 @@ std::error_code transcript::put_in_place() {
 std::error_code transcript::finish_merged(const fs::path& earlier_messages) {
   const auto part = sibling(".part");
   const auto temporary = sibling(".tmp");
-  const auto written = files_.view_own(part);
+  std::error_code failure;
+  const auto written = files_.view_own(part, failure);
+  if (failure && failure != std::errc::no_such_file_or_directory) return failure;
   if (!written) return std::make_error_code(std::errc::io_error);
   std::error_code error;
   const auto file = files_.create(temporary, error);

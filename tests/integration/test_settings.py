@@ -112,6 +112,8 @@ async def test_every_setting_has_its_key(arena):
         (["--worker-memory", "much"], "worker-memory"),
         (["--worker-memory", "1M"], "16M"),
         (["--worker-memory", "99999999T"], "worker-memory"),
+        (["--budget-usd", "inf"], "budget-usd"),
+        (["--budget-usd", "nan"], "budget-usd"),
     ],
 )
 @async_test
@@ -121,7 +123,7 @@ async def test_a_wrong_flag_ends_the_start_with_words_on_stderr(arena, flags, wo
         assert words in server.stderr and server.noise == []
 
 
-@pytest.mark.parametrize("toml, words", [("max_workers = ", "config.toml"), ("max_worker = 3", "max_worker"), ('max_workers = "3x"', "max_workers"), ("worker_memory = 3", "worker_memory")])
+@pytest.mark.parametrize("toml, words", [("max_workers = ", "config.toml"), ("max_worker = 3", "max_worker"), ('max_workers = "3x"', "max_workers"), ("worker_memory = 3", "worker_memory"), ("budget_usd = inf", "budget_usd")])
 @async_test
 async def test_a_wrong_file_ends_the_start_with_words_on_stderr(arena, toml, words):
     config = arena.root / "config.toml"

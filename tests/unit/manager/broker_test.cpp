@@ -232,6 +232,24 @@ TEST(broker, an_answer_for_all_answers_the_same_request_of_every_worker_also_a_n
   });
 }
 
+TEST(broker, an_answer_that_changes_the_input_is_for_its_own_request_whatever_its_scope) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.ask("q1");
+    stage.ask("q2");
+    permission_answer answer;
+    answer.allow = true;
+    answer.updated_input = {{"command", "make -n"}};
+    for (const auto scope : {answer_scope::worker, answer_scope::all}) {
+      answer.scope = scope;
+      stage.asked.decide(scope == answer_scope::worker ? "q1" : "q2", answer);
+      stage.ask(scope == answer_scope::worker ? "q3" : "q4");
+    }
+    EXPECT_EQ(stage.answers, (names{"q1:yes", "q2:yes"})) << "make was never allowed as it was asked for";
+    EXPECT_EQ(stage.asked.size(), 2U);
+    co_return;
+  });
+}
+
 TEST(broker, a_client_that_dismisses_its_first_question_has_nobody_and_is_asked_no_more) {
   run([](stage& stage) -> asio::awaitable<void> {
     stage.asked.use_human(&stage.person);

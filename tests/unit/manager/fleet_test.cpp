@@ -224,6 +224,21 @@ TEST(rate_limit, that_one_worker_meets_holds_the_others_back_until_it_ends) {
   });
 }
 
+TEST(rate_limit, that_a_worker_makes_up_holds_the_others_for_no_longer_than_real_ones_last) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.spawn();
+    stage.begin(0);
+    stage.child(0).print(
+        {{"type", "rate_limit_event"}, {"rate_limit_info", {{"status", "rejected"}, {"resetsAt", 9e18}}}});
+    co_await settle();
+    co_await stage.spawn();
+    EXPECT_EQ(stage.launcher.children.size(), 1U);
+    stage.clock.advance(24h * 9);
+    co_await settle();
+    EXPECT_EQ(stage.launcher.children.size(), 2U);
+  });
+}
+
 TEST(rate_limit, a_turn_that_it_ended_is_taken_up_again_on_its_session) {
   run([](stage& stage) -> asio::awaitable<void> {
     const auto id = co_await stage.spawn();

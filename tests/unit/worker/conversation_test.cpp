@@ -118,6 +118,75 @@ TEST(conversation, an_exit_without_a_result_is_a_failure_that_quotes_stderr) {
   });
 }
 
+TEST(conversation, a_worker_that_asks_without_end_is_ended) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start_working();
+    for (int count = 0; count < 1000; ++count) stage.child().print(question("q" + std::to_string(count)));
+    co_await settle();
+    EXPECT_EQ(stage.observer.asked.size(), 1000U);
+    EXPECT_FALSE(stage.child().input_closed);
+    stage.child().print(question("one more"));
+    co_await settle();
+    EXPECT_EQ(stage.observer.asked.size(), 1000U);
+    EXPECT_TRUE(stage.child().input_closed);
+    co_await stage.exit(0);
+    EXPECT_FALSE(stage.observer.outcome.completed);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("more than 1000 permissions"), std::string::npos);
+    EXPECT_EQ(stage.observer.withdrawn.size(), 1000U);
+  });
+}
+
+TEST(conversation, denials_of_any_shape_are_counted_and_the_transcript_is_complete) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    co_await stage.start_working();
+    const auto denials = nlohmann::json::parse(R"([1, null, {"tool_name": 7}, {}, [2], {"tool_name": "Bash"}])");
+    stage.child().print_result("done", {{"permission_denials", denials}});
+    co_await stage.exit();
+    EXPECT_TRUE(stage.observer.outcome.completed);
+    EXPECT_TRUE(stage.observer.outcome.is_on_disk);
+    EXPECT_EQ(stage.observer.outcome.denied_tools,
+              (std::vector<std::string>{"a tool", "a tool", "a tool", "a tool", "a tool", "Bash"}));
+    EXPECT_EQ(stage.on_disk()["result"], "done");
+    EXPECT_EQ(stage.on_disk()["permission_denials"], denials);
+  });
+}
+
+TEST(conversation, what_signs_a_worker_in_stands_in_no_error) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.plan.launch.environment = {"ANTHROPIC_API_KEY=my-own-key-of-words"};
+    co_await stage.start();
+    stage.child().stderr_text = "error: my-own-key-of-words and sk-ant-api03-0123456789 were refused\n";
+    stage.child().exit_with(1);
+    co_await settle();
+    const auto& hint = stage.observer.outcome.error_hint;
+    EXPECT_NE(hint.find("error: [redacted] and [redacted] were refused"), std::string::npos) << hint;
+    EXPECT_EQ(stage.on_disk()["error"], hint);
+    EXPECT_EQ(stage.on_disk().dump().find("my-own-key-of-words"), std::string::npos);
+  });
+}
+
+TEST(conversation, what_signs_a_worker_in_stands_in_no_error_of_the_api_or_of_the_start) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.plan.launch.environment = {"ANTHROPIC_API_KEY=my-own-key-of-words"};
+    co_await stage.start();
+    stage.child().print({{"type", "control_response"},
+                         {"response",
+                          {{"subtype", "error"},
+                           {"request_id", stage.child().lines().at(0).at("request_id")},
+                           {"error", "bad key my-own-key-of-words"}}}});
+    co_await stage.exit(1);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("bad key [redacted]"), std::string::npos);
+  });
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.plan.launch.environment = {"ANTHROPIC_API_KEY=my-own-key-of-words"};
+    co_await stage.start_working();
+    stage.child().print_result("401: x-api-key: my-own-key-of-words", {{"is_error", true}, {"api_error_status", 401}});
+    co_await stage.exit(1);
+    EXPECT_NE(stage.observer.outcome.error_hint.find("x-api-key: [redacted]"), std::string::npos);
+    EXPECT_EQ(stage.on_disk()["error"].dump().find("my-own-key-of-words"), std::string::npos);
+  });
+}
+
 TEST(conversation, a_child_that_was_killed_is_a_failure_that_names_the_signal) {
   run([](stage& stage) -> asio::awaitable<void> {
     co_await stage.start();

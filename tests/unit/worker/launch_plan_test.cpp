@@ -217,6 +217,22 @@ TEST(launch_plan, refuses_what_is_neither_a_mode_nor_a_level_nor_a_session) {
   EXPECT_TRUE(fails(s.plan(), "session_id", "--dangerously-skip-permissions"));
 }
 
+TEST(launch_plan, refuses_caps_out_of_a_file_that_would_be_read_as_flags_or_overflow) {
+  EXPECT_TRUE(fails(scene{new_cli, {{"max_turns", -5}}}.plan(), "max_turns", "-5"));
+  EXPECT_TRUE(fails(scene{new_cli, {{"max_budget_usd", -1}}}.plan(), "max_budget_usd", "-1"));
+  EXPECT_TRUE(fails(scene{new_cli, {{"timeout_s", 1e300}}}.plan(), "timeout_s", "1e+300"));
+  EXPECT_TRUE(fails(scene{new_cli, {{"timeout_s", 0}}}.plan(), "timeout_s", "0"));
+  EXPECT_TRUE((scene{new_cli, {{"timeout_s", longest_timeout_s}, {"max_turns", 1}}}.plan().errors.empty()));
+}
+
+TEST(launch_plan, refuses_a_json_schema_out_of_a_file_that_is_none) {
+  scene s;
+  s.request.wanted.json_schema = 7;
+  EXPECT_TRUE(fails(s.plan(), "json_schema", "7"));
+  s.request.wanted.json_schema = nlohmann::json::array({1});
+  EXPECT_TRUE(fails(s.plan(), "json_schema", "[1]"));
+}
+
 TEST(launch_plan, refuses_bypassing_permissions_as_root_outside_a_sandbox) {
   scene s{new_cli, {{"permission_mode", "bypassPermissions"}}};
   EXPECT_TRUE(s.plan().errors.empty());

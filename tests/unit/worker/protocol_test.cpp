@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -143,6 +144,20 @@ TEST_F(protocol, what_javascript_prints_beyond_strict_json_is_read) {
   const auto big = parse_as<result_line>(
       R"({"type":"result","is_error":false,"result":"r","x":[100000000000000000000,-100000000000000000000,1.5e300,12]})");
   EXPECT_EQ(big.text, "r");
+}
+
+TEST_F(protocol, numbers_beyond_all_measure_are_cut_to_some_that_can_be_counted_with) {
+  const auto result = parse_as<result_line>(
+      R"({"type":"result","num_turns":123456789012345678901234567890,"duration_ms":-5,"usage":{"input_tokens":9e18,"output_tokens":1e300}})");
+  EXPECT_EQ(result.num_turns, 1'000'000'000'000);
+  EXPECT_EQ(result.duration_ms, 0);
+  EXPECT_EQ(result.input_tokens, 1'000'000'000'000);
+  EXPECT_EQ(result.output_tokens, 1'000'000'000'000);
+  const auto retry = parse_as<retry_line>(R"({"type":"system","subtype":"api_retry","retry_delay_ms":9e15})");
+  EXPECT_GT(std::chrono::nanoseconds(std::chrono::milliseconds(retry.delay_ms)).count(), 0);
+  const auto limit = parse_as<rate_limit_line>(
+      R"({"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":9e18}})");
+  EXPECT_GT(std::chrono::nanoseconds(std::chrono::seconds(limit.resets_at)).count(), 0);
 }
 
 TEST_F(protocol, a_result_that_does_not_say_whether_it_is_an_error_is_one) {

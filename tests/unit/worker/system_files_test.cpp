@@ -12,6 +12,8 @@
 
 #include <array>
 #include <csignal>
+#include <fstream>
+#include <string>
 
 namespace awm::worker {
 namespace {
@@ -117,6 +119,100 @@ TEST_F(file_locks, in_memory_they_behave_the_same) {
   files.lock_failure = std::make_error_code(std::errc::permission_denied);
   EXPECT_FALSE(files.try_lock(path_, 5, error));
   EXPECT_EQ(error, std::errc::permission_denied);
+}
+
+/// A folder in which somebody else has been.
+class shared_folder : public ::testing::Test {
+ protected:
+  std::filesystem::path put(const char* name, const std::string& content, mode_t mode = 0600) {
+    const auto path = folder_.path() / name;
+    std::ofstream(path) << content;
+    std::filesystem::permissions(path, std::filesystem::perms(mode));
+    return path;
+  }
+  std::string content_of(const std::filesystem::path& path) { return files_.read(path).value_or("(none)"); }
+  std::error_code view_own(const std::filesystem::path& path) {
+    std::error_code error;
+    const bool is_there = files_.view_own(path, error) != nullptr;
+    EXPECT_NE(is_there, static_cast<bool>(error)) << path;
+    return error;
+  }
+  std::error_code write_into(const std::filesystem::path& path) {
+    std::error_code error;
+    if (const auto file = files_.create(path, error)) return file->append("ours");
+    return error;
+  }
+  std::error_code append_to(const std::filesystem::path& path) {
+    std::error_code error;
+    if (const auto file = files_.open_append(path, error)) return file->append("ours");
+    return error;
+  }
+
+  test::temporary_directory folder_;
+  system_files files_;
+};
+
+TEST_F(shared_folder, what_is_ones_own_is_read) {
+  const auto path = put("own", "text");
+  std::error_code error;
+  const auto file = files_.view_own(path, error);
+  ASSERT_TRUE(file) << error.message();
+  EXPECT_EQ(file->bytes(), "text");
+  EXPECT_FALSE(view_own(put("readable", "", 0644)));
+  EXPECT_EQ(view_own(folder_.path() / "missing"), std::errc::no_such_file_or_directory);
+}
+
+TEST_F(shared_folder, a_link_is_neither_read_nor_written_through) {
+  const auto target = put("target", "theirs");
+  const auto link = folder_.path() / "link";
+  std::filesystem::create_symlink(target, link);
+  EXPECT_EQ(view_own(link), std::errc::too_many_symbolic_link_levels);
+  EXPECT_TRUE(write_into(link));
+  EXPECT_TRUE(append_to(link));
+  std::error_code error;
+  EXPECT_TRUE(files_.create(folder_.path() / "copy", error)->append_from(link, 0, 3));
+  EXPECT_EQ(content_of(target), "theirs");
+}
+
+TEST_F(shared_folder, what_others_may_write_is_not_taken_for_ones_own) {
+  EXPECT_EQ(view_own(put("group", "", 0620)), std::errc::operation_not_permitted);
+  EXPECT_EQ(view_own(put("all", "", 0602)), std::errc::operation_not_permitted);
+  EXPECT_EQ(view_own(folder_.path()), std::errc::operation_not_permitted);
+  const auto path = put("journal", "theirs", 0666);
+  EXPECT_EQ(append_to(path), std::errc::operation_not_permitted);
+  EXPECT_EQ(content_of(path), "theirs");
+}
+
+TEST_F(shared_folder, a_second_name_of_a_file_is_replaced_and_the_file_is_left_alone) {
+  const auto victim = put("victim", "theirs");
+  const auto name = folder_.path() / "name";
+  std::filesystem::create_hard_link(victim, name);
+  EXPECT_EQ(append_to(name), std::errc::operation_not_permitted);
+  EXPECT_FALSE(write_into(name));
+  EXPECT_EQ(content_of(victim), "theirs");
+  EXPECT_EQ(content_of(name), "ours");
+}
+
+TEST_F(shared_folder, a_file_that_is_there_is_emptied_and_closed_to_others) {
+  const auto path = put("readable", "before", 0644);
+  EXPECT_FALSE(write_into(path));
+  EXPECT_EQ(content_of(path), "ours");
+  struct stat status {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+}
+
+TEST_F(shared_folder, another_users_file_is_not_read_and_is_replaced_where_one_is_written) {
+  constexpr uid_t nobody = 65534;
+  const auto path = put("planted", "theirs");
+  if (::chown(path.c_str(), nobody, static_cast<gid_t>(-1)) != 0) GTEST_SKIP() << "only root can give a file away";
+  EXPECT_EQ(view_own(path), std::errc::operation_not_permitted);
+  EXPECT_EQ(append_to(path), std::errc::operation_not_permitted);
+  EXPECT_EQ(content_of(path), "theirs");
+  EXPECT_FALSE(write_into(path));
+  struct stat status {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, ::geteuid());
 }
 
 TEST(lock_key, every_digit_of_the_uuid_counts_and_its_case_does_not) {

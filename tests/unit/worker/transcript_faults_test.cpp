@@ -25,7 +25,10 @@ class narrow_files final : public files {
   std::string stamp(const fs::path& path) const override { return real_.stamp(path); }
   std::optional<std::string> read(const fs::path& path) const override { return real_.read(path); }
   std::unique_ptr<file_view> view(const fs::path& path) const override { return real_.view(path); }
-  std::unique_ptr<file_view> view_own(const fs::path& path) const override { return real_.view_own(path); }
+  using files::view_own;
+  std::unique_ptr<file_view> view_own(const fs::path& path, std::error_code& error) const override {
+    return real_.view_own(path, error);
+  }
   bool is_being_written(const fs::path& path) const override { return real_.is_being_written(path); }
   std::vector<fs::path> find(const fs::path& path, std::string_view suffix) const override {
     return real_.find(path, suffix);

@@ -204,6 +204,15 @@ TEST_F(transcripts, a_kill_before_the_first_message_leaves_a_transcript_that_loa
   EXPECT_EQ(on_disk()["messages"], json::array());
 }
 
+TEST_F(transcripts, a_subagents_empty_message_is_json_whatever_blanks_are_in_it) {
+  auto written = begun();
+  for (const auto* const raw : {"{}", "{ }", "{\t}", "{\r}", "{ \r\t }"}) written.add({"user", raw, "", "tool1"});
+  ASSERT_FALSE(written.end_turn());
+  const auto messages = on_disk()["messages"];
+  ASSERT_EQ(messages.size(), 6U);
+  for (std::size_t at = 1; at < messages.size(); ++at) EXPECT_EQ(messages[at], (json{{"parent_tool_use_id", "tool1"}}));
+}
+
 TEST_F(transcripts, a_recovered_turn_without_a_reply_has_no_session_to_resume) {
   for (const auto* const raw : {"", R"({"id":"a","role":"assistant","content":[1]})"}) {
     {
