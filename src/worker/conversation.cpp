@@ -799,7 +799,7 @@ void conversation::sum_up() {
   outcome.failure = kind_of(result, retry);
   const auto stderr_tail = child_ ? child_->error_tail() : std::string();
   outcome.error_hint =
-      error_hint({result, retry, child_ ? child_->exit() : std::nullopt, stderr_tail, plan_.launch.environment.list()});
+      error_hint({result, retry, child_ ? child_->exit() : std::nullopt, stderr_tail, plan_.launch.environment});
   const auto memory = child_ && !result ? child_->memory_hint() : std::string();
   if (!memory.empty()) outcome.error_hint += ". " + memory;
 }

@@ -28,6 +28,7 @@ class assignments {
   assignments(std::initializer_list<std::string> list) : assignments(std::vector<std::string>(list)) {}
 
   const std::vector<std::string>& list() const { return *list_; }
+  operator std::span<const std::string>() const { return *list_; }
   bool operator==(const assignments& other) const { return list_ == other.list_ || *list_ == *other.list_; }
 
  private:

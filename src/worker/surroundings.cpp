@@ -66,7 +66,7 @@ class survey {
 }  // namespace
 
 std::string surroundings_of(const launch_spec& launch, const files& disk) {
-  const auto variables = environment_from(launch.environment.list());
+  const auto variables = environment_from(launch.environment);
   fs::path configuration{value_of(variables, "CLAUDE_CONFIG_DIR")};
   if (configuration.empty()) configuration = fs::path{value_of(variables, "HOME")} / ".claude";
   survey all(disk);
