@@ -104,7 +104,7 @@ void plan_and_check(std::string_view choices, const std::string& agent_type, con
                                  {"CLAUDE_CODE_SSE_PORT", "1"},
                                  {"CLAUDE_CODE_SESSION_ID", "x"},
                                  {"CLAUDE_CODE_MESSAGING_SOCKET", "/run/x"}};
-  const auto plan = plan_launch(request, {}, base, disk);
+  const auto plan = plan_launch(request, {}, worker::inherited_environment(base), disk);
   for (const auto& error : plan.errors) require(json::accept(text::json_text(to_string(error))), "an error is text");
   for (const auto& warning : plan.warnings) require(!warning.empty(), "a warning is a sentence");
   if (!plan.errors.empty()) return;
