@@ -86,9 +86,11 @@ class Run:
         path = self.arena.logs / f"worker-{worker_id}.json"
         record = transcript({"conversation_history_file_path": path})
         part = path.with_suffix(".part")
-        if record["state"] != "completed" and part.exists():
-            return texts({"messages": messages_in(part.read_bytes())})
-        return texts(record)
+        try:
+            running = texts({"messages": messages_in(part.read_bytes())})
+        except FileNotFoundError:
+            running = []
+        return max(texts(record), running, key=len)  # a part begins with a copy of the turns before
 
     async def waits(self, server, round_: int) -> None:
         """As a lead does: again and again, until the server dies."""
