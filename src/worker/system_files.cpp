@@ -71,13 +71,20 @@ bool is_own(const struct stat& status) {
 /// Opens the file to write to it, and creates it where it is missing. An odd umask would leave it unreadable to
 /// ourselves, or readable to others. Returns -1, with errno, also for what is no plain file of this user's alone.
 int open_own(const fs::path& path, int flags) {
-  const int fd = ::open(path.c_str(), flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, private_file);
+  // Emptied is only what is known to be ours.
+  const bool is_to_be_emptied = (flags & O_TRUNC) != 0;
+  const int how = (flags & ~O_TRUNC) | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  const int fd = ::open(path.c_str(), how, private_file);
   if (fd < 0) return fd;
   struct stat status {};
-  const bool is_ours = ::fstat(fd, &status) == 0 && is_own(status);
-  if (is_ours && ::fchmod(fd, private_file) == 0) return fd;
-  ::close(fd);
   errno = EPERM;
+  bool is_ready = ::fstat(fd, &status) == 0 && is_own(status);
+  if (is_ready && (status.st_mode & ALLPERMS) != private_file) is_ready = ::fchmod(fd, private_file) == 0;
+  if (is_ready && is_to_be_emptied && status.st_size > 0) is_ready = ::ftruncate(fd, 0) == 0;
+  if (is_ready) return fd;
+  const int error = errno;
+  ::close(fd);
+  errno = error;
   return -1;
 }
 
@@ -257,7 +264,7 @@ std::error_code system_files::create_directory(const fs::path& path) {
 }
 
 std::unique_ptr<output_file> system_files::create(const fs::path& path, std::error_code& error) {
-  int fd = open_own(path, O_WRONLY);
+  int fd = open_own(path, O_WRONLY | O_TRUNC);
   if (fd < 0 && (errno == EPERM || errno == EACCES || errno == ELOOP || errno == ENXIO)) {
     // What is there is not ours, or cannot be opened: in a folder of ours it can be replaced.
     ::unlink(path.c_str());
@@ -267,14 +274,9 @@ std::unique_ptr<output_file> system_files::create(const fs::path& path, std::err
     error = last_error();
     return nullptr;
   }
-  auto file = std::make_unique<system_output_file>(fd);
-  if (::ftruncate(fd, 0) != 0) {
-    error = last_error();
-    return nullptr;
-  }
   error = {};
   ::flock(fd, LOCK_EX | LOCK_NB);  // tells other processes that somebody writes, until the descriptor is closed
-  return file;
+  return std::make_unique<system_output_file>(fd);
 }
 
 std::unique_ptr<output_file> system_files::open_append(const fs::path& path, std::error_code& error) {
