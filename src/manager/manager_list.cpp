@@ -47,6 +47,7 @@ asio::awaitable<void> manager::recover() {
   }
   std::size_t read = 0;
   for (const auto& path : files_.list(config_.log_dir, transcript_suffix)) {
+    remove_mcp_config_of_the_dead(path);
     const auto id = worker_id_of(path);
     if (id.empty() || workers_.contains(id)) continue;
     adopt(id);
@@ -55,6 +56,20 @@ asio::awaitable<void> manager::recover() {
   }
   recovered_.set();
   join_.changed();
+}
+
+/// Removes the file with the MCP servers of a worker that no manager runs: the one that wrote it was killed.
+void manager::remove_mcp_config_of_the_dead(const fs::path& path) {
+  const auto id = worker_id_of(fs::path(path).replace_extension().replace_extension(transcript_suffix));
+  if (id.empty() || path != mcp_config_path(id)) return;
+  const auto known = workers_.find(id);
+  const auto stand_in = known == workers_.end() ? make_worker(id, {}) : nullptr;
+  auto& worker = stand_in ? *stand_in : *known->second;
+  if (worker.has_mcp_config) return;
+  // Whoever runs it holds its lock.
+  own(worker);
+  if (worker.ownership) files_.remove(path);
+  if (!stand_in) release_if_done(worker);
 }
 
 /// Takes a worker in that an earlier manager, or one that runs beside this one, left a transcript of.
@@ -87,8 +102,9 @@ bool manager::is_elsewhere(const managed_worker& worker) const {
 
 void manager::take_in(managed_worker& worker, worker::transcript_record record) {
   auto state = worker_state_of(record.state);
-  const auto delivered = deliveries_.last_delivered(worker.id);
-  const bool has_news = is_outstanding(state) || delivered < record.turns.size();
+  const auto is_delivered = [&](std::size_t index) { return deliveries_.contains(worker.id, index + 1); };
+  bool has_news = is_outstanding(state);
+  for (std::size_t index = 0; index < record.turns.size(); ++index) has_news = has_news || !is_delivered(index);
   if (has_news && own(worker) && is_outstanding(state)) {
     // Its manager died: what it had printed is put in order.
     if (!load(worker)) {
@@ -117,8 +133,8 @@ void manager::take_in(managed_worker& worker, worker::transcript_record record) 
     conflicts_.wrote(worker.id, path);
   }
   if (!worker.ownership) return;
-  for (auto turn = delivered; turn < record.turns.size(); ++turn) {
-    join_.add(describe_turn(worker, record, turn));
+  for (std::size_t index = 0; index < record.turns.size(); ++index) {
+    if (!is_delivered(index)) join_.add(describe_turn(worker, record, index));
   }
 }
 

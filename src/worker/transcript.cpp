@@ -300,6 +300,11 @@ std::error_code transcript::save() {
   std::unique_ptr<output_file> file;
   if (const auto error = start_version(temporary, file)) return error;
   if (const auto error = file->append((is_first_turn() ? std::string(opening) : "") + rest())) return error;
+  // What is left of an ended turn, of a manager that was killed before it removed it, must not be taken for the
+  // messages of the next.
+  if (!part_) {
+    if (const auto error = files_.remove(sibling(".part"))) return error;
+  }
   if (const auto error = files_.rename(temporary, path_)) return error;
   if (messages_end_ == 0) messages_end_ = opening.size();
   return {};

@@ -106,10 +106,8 @@ void checks::turn_written(std::uint64_t request, const json& entry) {
   const auto thrown_away = given_up_.contains(request);
   const auto known = deliveries_.find(key);
   if (known != deliveries_.end() && known->second.what == fate::written) {
-    const auto noted = journal_.find(key.worker_id);
-    const bool was_noted = noted != journal_.end() && noted->second >= key.turn;
     if (known->second.server == server_) return fail(name + " was delivered twice by one server");
-    if (was_noted) return fail(name + " was delivered again though the journal had it");
+    if (journal_.contains(key)) return fail(name + " was delivered again though the journal had it");
   }
   auto& now = deliveries_[key];
   now = {thrown_away ? fate::owed : fate::written, request, server_};
@@ -122,17 +120,24 @@ void checks::request_cancelled(std::uint64_t request, std::uint64_t position) {
   }
 }
 
-void checks::server_began(std::string_view journal) {
+void checks::server_began() {
   ++server_;
   processed_ = 0;
   is_stopping_ = false;
   journal_is_complete_ = true;
-  journal_.clear();
-  while (!journal.empty()) {
-    const auto end = std::min(journal.find('\n'), journal.size());
-    const auto line = json::parse(journal.substr(0, end), nullptr, false);
-    journal.remove_prefix(std::min(end + 1, journal.size()));
-    if (line.is_object() && line.contains("turn")) journal_[line["worker_id"]] = line["turn"];
+}
+
+void checks::journal_written(std::string_view lines) {
+  for (auto end = lines.find('\n'); end != std::string_view::npos; end = lines.find('\n')) {
+    const auto line = json::parse(lines.substr(0, end), nullptr, false);
+    lines.remove_prefix(end + 1);
+    if (!line.is_object()) continue;
+    const turn_key key{line["worker_id"], line["turn"]};
+    if (line.contains("taken_back")) {
+      journal_.erase(key);
+    } else {
+      journal_.insert(key);
+    }
   }
 }
 

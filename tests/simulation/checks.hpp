@@ -35,6 +35,8 @@ class checks {
   /// The server has read the line of a child that carries the message `id`, in a turn about `tag`. It counts when the
   /// step ends and the server is still alive.
   void message_read(const std::string& tag, std::string id);
+  /// The client sent `tag` to that worker.
+  void sent_to(const std::string& tag, const std::string& worker_id) { owners_.emplace(tag, worker_id); }
   /// The server closes its books: what it reads from here on is not kept.
   void server_stops() { is_stopping_ = true; }
   void step_is_over(bool is_alive);
@@ -47,10 +49,12 @@ class checks {
   void request_cancelled(std::uint64_t request, std::uint64_t position);
   /// The server has read so much of the connection, and has nothing left to do.
   void input_processed(std::uint64_t position) { processed_ = position; }
-  /// A server begins; what it finds in the journal of deliveries.
-  void server_began(std::string_view journal);
+  /// A server begins.
+  void server_began();
   /// It is gone. `at_rest`: not in the middle of a step.
   void server_gone(bool at_rest);
+  /// The disk took this for the journal of deliveries.
+  void journal_written(std::string_view lines);
   /// The disk did not take a line of the journal.
   void journal_refused() { journal_is_complete_ = false; }
 
@@ -109,7 +113,7 @@ class checks {
   std::vector<std::pair<std::string, std::string>> read_;  // tag and message
   std::map<turn_key, delivery> deliveries_;
   std::map<std::uint64_t, given_up> given_up_;
-  std::map<std::string, std::size_t> journal_;  // at the server's beginning, by worker
+  std::set<turn_key> journal_;  // the deliveries that are on the disk
   std::size_t server_ = 0;
   std::uint64_t processed_ = 0;
   bool journal_is_complete_ = true;

@@ -60,8 +60,8 @@ class child_handle final : public worker::child, private child_listener {
 
 class simulated_launcher final : public worker::launcher {
  public:
-  simulated_launcher(children& all, asio::any_io_executor executor, std::shared_ptr<process> whose, std::size_t most)
-      : all_(all), executor_(std::move(executor)), whose_(std::move(whose)), most_(most) {}
+  simulated_launcher(children& all, asio::any_io_executor executor, std::shared_ptr<process> whose)
+      : all_(all), executor_(std::move(executor)), whose_(std::move(whose)) {}
 
   std::unique_ptr<worker::child> start(const worker::launch_spec& spec, std::error_code& error) override {
     if (!whose_->is_alive) {
@@ -79,9 +79,6 @@ class simulated_launcher final : public worker::launcher {
     std::erase_if(all_.all_, [](const auto& one) { return one.expired(); });
     all_.all_.push_back(started);
     if (!started->is_probe()) ++all_.shared_.counts.children;
-    if (all_.at_work() > most_) {
-      all_.checks_.fail(std::to_string(all_.at_work()) + " children are at work, and " + std::to_string(most_) + " may");
-    }
     auto handle = std::make_unique<child_handle>(executor_, started);
     started->begin();
     return handle;
@@ -91,12 +88,10 @@ class simulated_launcher final : public worker::launcher {
   children& all_;
   asio::any_io_executor executor_;
   std::shared_ptr<process> whose_;
-  std::size_t most_;
 };
 
-std::unique_ptr<worker::launcher> children::launcher(asio::any_io_executor executor, std::shared_ptr<process> whose,
-                                                     std::size_t most_workers) {
-  return std::make_unique<simulated_launcher>(*this, std::move(executor), std::move(whose), most_workers);
+std::unique_ptr<worker::launcher> children::launcher(asio::any_io_executor executor, std::shared_ptr<process> whose) {
+  return std::make_unique<simulated_launcher>(*this, std::move(executor), std::move(whose));
 }
 
 std::size_t children::alive() const {
@@ -555,7 +550,7 @@ void claude::finish(ending how) {
     case ending::rate_limit:
       if (shared_.random.one_in(2)) {
         const auto utc = std::int64_t{1'795'000'000} +
-                         std::chrono::duration_cast<std::chrono::seconds>(shared_.time.now.time_since_epoch()).count();
+                         std::chrono::duration_cast<std::chrono::seconds>(shared_.time.now().time_since_epoch()).count();
         print({{"type", "rate_limit_event"},
                {"rate_limit_info", {{"status", "rejected"}, {"resetsAt", utc + shared_.random.between(1, 3600)}}}});
       }
@@ -667,7 +662,7 @@ void claude::tell(const json& line) {
 
 void claude::print_message(const char* role, json message, json more) {
   const auto id = "(m" + std::to_string(shared_.random.next()) + ")";
-  message["mark"] = id;
+  message["content"][0]["mark"] = id;  // in the block: of blocks that belong together one keeps its envelope
   more["type"] = role;
   more["session_id"] = session_;
   more["message"] = std::move(message);

@@ -33,9 +33,8 @@ class children {
  public:
   children(setting& shared, checks& told) : shared_(shared), checks_(told) {}
 
-  /// How a server's process starts them. `most_workers`: as many may be at work at once.
-  std::unique_ptr<worker::launcher> launcher(asio::any_io_executor executor, std::shared_ptr<process> whose,
-                                             std::size_t most_workers);
+  /// How a server's process starts them.
+  std::unique_ptr<worker::launcher> launcher(asio::any_io_executor executor, std::shared_ptr<process> whose);
 
   /// Those that have not ended, of all servers.
   std::size_t alive() const;
@@ -89,7 +88,10 @@ class claude : public std::enable_shared_from_this<claude> {
 
   bool is_probe() const { return is_probe_; }
   /// It has a turn, or waits for its first.
-  bool is_at_work() const { return !is_probe_ && !exit_ && (is_in_turn_ || !had_turn_ || !background_.empty()); }
+  bool is_at_work() const {
+    const bool waits = !had_turn_ && !input_closed_;
+    return !is_probe_ && !exit_ && (is_in_turn_ || waits || !background_.empty());
+  }
   const std::string& name() const { return name_; }
 
  private:

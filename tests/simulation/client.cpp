@@ -140,8 +140,8 @@ std::uint64_t client::call(const std::string& tool, json arguments, std::optiona
   shared_.events.note("client", "calls " + tool + " " + std::to_string(id) + " " + arguments.dump());
   send({{"jsonrpc", "2.0"}, {"id", id}, {"method", "tools/call"}, {"params", std::move(params)}});
   std::optional<time_point> due;
-  if (patience) due = shared_.time.now + *patience;
-  open_[id] = {tool, std::move(arguments), shared_.time.now, due, false};
+  if (patience) due = shared_.time.now() + *patience;
+  open_[id] = {tool, std::move(arguments), shared_.time.now(), due, false};
   return id;
 }
 
@@ -255,7 +255,9 @@ void client::wait() {
 void client::resume() {
   if (ended_.empty()) return;
   const auto name = tag("R");
-  call("resume_worker", {{"worker_id", shared_.random.pick(ended_)}, {"prompt", "Now see to @" + name + "@."}},
+  const auto& whom = shared_.random.pick(ended_);
+  checks_.sent_to(name, whom);
+  call("resume_worker", {{"worker_id", whom}, {"prompt", "Now see to @" + name + "@."}},
        patience_with_answers);
 }
 
@@ -265,6 +267,7 @@ void client::steer() {
   std::advance(whom, static_cast<std::ptrdiff_t>(shared_.random.below(workers_.size())));
   static const std::vector<std::string> modes{"queue", "steer", "interrupt"};
   const auto name = tag("M");
+  checks_.sent_to(name, *whom);
   call("send_message",
        {{"worker_id", *whom}, {"text", "And mind @" + name + "@."}, {"mode", shared_.random.pick(modes)}},
        patience_with_answers);
@@ -335,7 +338,7 @@ void client::act_to_the_end() {
 void client::watch() {
   if (server_ == nullptr || !server_->is_alive()) return;
   for (const auto& [id, asked] : open_) {
-    if (!asked.due || shared_.time.now <= *asked.due) continue;
+    if (!asked.due || shared_.time.now() <= *asked.due) continue;
     return checks_.fail("the request " + std::to_string(id) + " of " + asked.tool + " was not answered in time");
   }
 }

@@ -8,6 +8,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr auto journal = ".delivered.ndjson";
+
 std::error_code error_of(std::errc code) {
   return std::make_error_code(code);
 }
@@ -62,6 +64,7 @@ class open_file final : public worker::output_file {
       disk_.room -= fits;
     }
     write(bytes.substr(0, fits));
+    if (!error && path_.filename() == journal) disk_.checks_.journal_written(bytes);
     return error;
   }
 
@@ -239,7 +242,7 @@ void disk::refused(const fs::path& path) {
   shared_.events.note("disk", "refuses an operation on " + path.filename().string());
   const auto id = worker_of(path);
   if (!id.empty()) checks_.disk_refused(id);
-  if (path.filename() == ".delivered.ndjson") checks_.journal_refused();
+  if (path.filename() == journal) checks_.journal_refused();
 }
 
 void disk::changed(const fs::path& path) {
@@ -248,11 +251,6 @@ void disk::changed(const fs::path& path) {
 
 void disk::release(const process& gone) {
   std::erase_if(locks, [&](const auto& lock) { return lock.second == &gone; });
-}
-
-std::string disk::content(const fs::path& path) const {
-  const auto found = files.find(path);
-  return found == files.end() ? std::string() : found->second->bytes;
 }
 
 }  // namespace awm::simulation

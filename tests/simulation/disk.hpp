@@ -49,7 +49,6 @@ class disk {
 
   /// The locks of a process that is gone.
   void release(const process& gone);
-  std::string content(const std::filesystem::path& path) const;
 
  private:
   friend class mounted_disk;

@@ -71,6 +71,13 @@ class watched_stream final : public mcp::transport {
   const process& whose_;
 };
 
+/// An event loop that can let go of all that is suspended in it before it is destroyed itself.
+class event_loop final : public asio::io_context {
+ public:
+  event_loop() : asio::io_context(ASIO_CONCURRENCY_HINT_UNSAFE) {}
+  void drop_everything() { shutdown(); }
+};
+
 }  // namespace
 
 struct server::parts {
@@ -78,25 +85,24 @@ struct server::parts {
         const std::shared_ptr<process>& whose)
       : told_to(told),
         settings(how),
-        context(std::make_unique<asio::io_context>(ASIO_CONCURRENCY_HINT_UNSAFE)),
         files(storage.mount(whose)),
-        launcher(all.launcher(context->get_executor(), whose, settings.max_workers)),
-        input(std::make_shared<mcp::memory_pipe>(context->get_executor())),
-        output(std::make_shared<mcp::memory_pipe>(context->get_executor(), std::size_t{64} * 1024)),
+        launcher(all.launcher(context.get_executor(), whose)),
+        input(std::make_shared<mcp::memory_pipe>(context.get_executor())),
+        output(std::make_shared<mcp::memory_pipe>(context.get_executor(), std::size_t{64} * 1024)),
         pipes(input, output),
         stream(pipes, told, *whose),
         last_resort(clock),
-        manager(context->get_executor(), config_of(settings), *launcher, clock, *files),
+        manager(context.get_executor(), config_of(settings), *launcher, clock, *files),
         offer(tools::make_server(manager, "simulated")),
         session(stream, offer, session_options()),
-        tasks(context->get_executor()) {
-    clock.advance(shared.time.now - clock.now());
+        tasks(context.get_executor()) {
+    clock.advance(shared.time.now() - clock.now());
     tasks.spawn(serve());
   }
 
   ~parts() {
     // Whatever is suspended refers to the rest, and goes first.
-    context.reset();
+    context.drop_everything();
   }
 
   mcp::session_options session_options() {
@@ -125,7 +131,7 @@ struct server::parts {
 
   checks& told_to;
   server_settings settings;
-  std::unique_ptr<asio::io_context> context;
+  event_loop context;
   coro::virtual_clock clock;
   std::unique_ptr<worker::files> files;
   std::unique_ptr<worker::launcher> launcher;
@@ -144,7 +150,7 @@ struct server::parts {
 
 server::server(setting& shared, checks& told, disk& storage, children& all, const server_settings& settings)
     : shared_(shared), checks_(told), disk_(storage), process_(std::make_shared<process>()) {
-  checks_.server_began(disk_.content("/work/logs/.delivered.ndjson"));
+  checks_.server_began();
   parts_ = std::make_unique<parts>(shared, told, storage, all, settings, process_);
 }
 
@@ -155,8 +161,8 @@ server::~server() {
 }
 
 bool server::step() {
-  parts_->context->restart();
-  return parts_->context->poll_one() > 0;
+  parts_->context.restart();
+  return parts_->context.poll_one() > 0;
 }
 
 bool server::advance(time_point limit) {
@@ -167,8 +173,8 @@ void server::advance_idle(time_point until) {
   parts_->clock.advance(until - parts_->clock.now());
 }
 
-time_point server::now() const {
-  return parts_->clock.now();
+const coro::clock& server::clock() const {
+  return parts_->clock;
 }
 
 bool server::has_ended() const {
@@ -199,7 +205,7 @@ std::string server::leftovers() const {
   if (parts_->tasks.size() > 0) return "a coroutine";
   if (parts_->clock.armed() > 0) return std::to_string(parts_->clock.armed()) + " timers";
   if (!disk_.locks.empty()) return std::to_string(disk_.locks.size()) + " locks";
-  if (!parts_->context->stopped()) return "work on the event loop";
+  if (!parts_->context.stopped()) return "work on the event loop";
   return {};
 }
 

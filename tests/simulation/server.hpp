@@ -36,7 +36,7 @@ class server {
   /// Goes to the next deadline of its timers if there is one until `limit`; returns whether there was.
   bool advance(time_point limit);
   void advance_idle(time_point until);
-  time_point now() const;
+  const coro::clock& clock() const;
 
   bool is_alive() const { return process_->is_alive; }
   /// It has ended by itself; in good order when nothing of it is left.

@@ -58,7 +58,7 @@ random_ids::random_ids(std::uint64_t seed) {
 random_ids::~random_ids() = default;  // the source stays for what is destroyed later
 
 void trace::note(std::string_view who, std::string_view what) {
-  const auto seconds = std::chrono::duration<double>(time_.now.time_since_epoch()).count();
+  const auto seconds = std::chrono::duration<double>(time_.now().time_since_epoch()).count();
   char moment[32];
   std::snprintf(moment, sizeof moment, "%12.3f ", seconds);
   std::string line = moment;

@@ -4,6 +4,7 @@
 
 #include "coro/clock.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -54,10 +55,16 @@ class random_ids {
 /// The world's time, and what happens in it beside the product's own timers.
 class agenda {
  public:
-  time_point now{};
+  time_point now() const { return clock_ != nullptr ? std::max(now_, clock_->now()) : now_; }
+  void go_to(time_point when) { now_ = when; }
+  /// A server's clock, which goes first while its timers are called; null: none.
+  void follow(const coro::clock* clock) {
+    now_ = now();
+    clock_ = clock;
+  }
 
   void at(time_point when, std::function<void()> what) { events_.emplace(std::pair{when, ++count_}, std::move(what)); }
-  void after(duration delay, std::function<void()> what) { at(now + delay, std::move(what)); }
+  void after(duration delay, std::function<void()> what) { at(now() + delay, std::move(what)); }
 
   std::optional<time_point> next() const {
     if (events_.empty()) return std::nullopt;
@@ -71,6 +78,8 @@ class agenda {
  private:
   std::map<std::pair<time_point, std::uint64_t>, std::function<void()>> events_;
   std::uint64_t count_ = 0;
+  time_point now_{};
+  const coro::clock* clock_ = nullptr;
 };
 
 /// What happened last; what a failure is explained by.

@@ -31,11 +31,13 @@ world::~world() = default;
 void world::start_server() {
   shared_.events.note("world", "a server starts");
   server_ = std::make_unique<server>(shared_, checks_, disk_, children_, settings_);
+  shared_.time.follow(&server_->clock());
   client_.connect(*server_);
 }
 
 void world::end_server(bool at_rest) {
   client_.disconnect();
+  shared_.time.follow(nullptr);
   server_.reset();
   checks_.server_gone(at_rest);
 }
@@ -96,12 +98,9 @@ bool world::move(time_point limit) {
     }
   }
   const auto next = std::min(shared_.time.next().value_or(time_point::max()), limit);
-  if (server_ && server_->advance(next)) {
-    shared_.time.now = std::max(shared_.time.now, server_->now());
-    return true;
-  }
+  if (server_ && server_->advance(next)) return true;
   if (server_) server_->advance_idle(next);
-  shared_.time.now = next;
+  shared_.time.go_to(next);
   if (next == limit) return false;
   shared_.time.run_next();
   return true;
@@ -117,6 +116,9 @@ void world::after_step() {
     start_server();
   }
   client_.watch();
+  if (const auto count = children_.at_work(); count > settings_.max_workers) {
+    checks_.fail(std::to_string(count) + " children are at work, and " + std::to_string(settings_.max_workers) + " may");
+  }
 }
 
 void world::go_on_until(time_point end) {
@@ -128,7 +130,7 @@ void world::go_on_until(time_point end) {
 }
 
 void world::go_on_while(const std::function<bool()>& condition, duration patience, const char* otherwise) {
-  const auto end = shared_.time.now + patience;
+  const auto end = shared_.time.now() + patience;
   while (!checks_.failed() && condition()) {
     const bool moved = move(end);
     after_step();
@@ -141,9 +143,9 @@ bool world::run() {
   plan_fate();
   plan_idea();
   start_server();
-  go_on_until(shared_.time.now + shared_.random.about(20min, 12h));
+  go_on_until(shared_.time.now() + shared_.random.about(20min, 12h));
   bring_to_an_end();
-  shared_.counts.hours = std::chrono::duration<double, std::ratio<3600>>(shared_.time.now.time_since_epoch()).count();
+  shared_.counts.hours = std::chrono::duration<double, std::ratio<3600>>(shared_.time.now().time_since_epoch()).count();
   return !checks_.failed();
 }
 

@@ -533,6 +533,48 @@ TEST(cancel, of_a_queued_worker_costs_nothing) {
       1);
 }
 
+TEST(cancel, does_not_wait_for_a_warm_child_whose_next_turn_never_began) {
+  run(
+      [](stage& stage) -> asio::awaitable<void> {
+        keep_warm(stage);
+        const auto id = co_await stage.spawn();
+        stage.begin(0);
+        stage.child(0).print_result("first");
+        co_await settle();
+        const auto first = co_await delivered(stage);
+        EXPECT_TRUE(first.outcome.completed);
+        co_await stage.spawn();
+        const auto queued = co_await stage.resume(id);
+        EXPECT_TRUE(std::get<accepted_turn>(queued).queued);
+        const auto call = stage.beside(stage.manager->cancel(id, "not needed"));
+        co_await settle();
+        EXPECT_TRUE(call->over());
+        EXPECT_FALSE(stage.child(0).input_closed) << "it stays warm";
+      },
+      1);
+}
+
+TEST(cancel, does_not_wait_for_a_turn_that_another_call_began_meanwhile) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    co_await settle();
+    const auto call = stage.beside(stage.manager->cancel(id, ""));
+    stage.child(0).print_result("", {{"is_error", true}, {"subtype", "error_during_execution"}});
+    co_await settle();
+    stage.child(0).exit_with(0);
+    // Both happen before the first call hears of the end.
+    resume_request request{id, "go on", nullptr};
+    const auto again = stage.beside(stage.manager->resume(std::move(request)));
+    co_await settle();
+    if (std::holds_alternative<refusal>(again->found.value())) {
+      const auto resumed = co_await stage.resume(id);
+      EXPECT_TRUE(std::holds_alternative<accepted_turn>(resumed));
+    }
+    EXPECT_TRUE(call->over());
+  });
+}
+
 TEST(cancel, of_a_running_worker_returns_when_it_is_gone_and_leaves_it_resumable) {
   run([](stage& stage) -> asio::awaitable<void> {
     const auto id = co_await stage.spawn();
@@ -701,6 +743,27 @@ TEST(send, to_a_worker_that_is_not_at_work_is_refused_with_what_to_do) {
     EXPECT_TRUE(contains(std::get<refusal>(ended).reason, "resume_worker"));
     const auto unknown = co_await stage.manager->send("nonsense", "hello", message_mode::queue);
     EXPECT_TRUE(std::holds_alternative<refusal>(unknown));
+  });
+}
+
+TEST(send, a_queued_message_that_cannot_be_run_is_told_with_the_turn_that_it_waited_for) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    co_await settle();
+    co_await stage.manager->send(id, "one more thing", message_mode::queue);
+    // Nothing can be saved under this name.
+    std::filesystem::create_directory(stage.config.log_dir / ("worker-" + id + ".tmp"));
+    stage.child(0).print_result("first");
+    stage.child(0).exit_with(0);
+    co_await settle();
+    const auto turn = co_await delivered(stage);
+    EXPECT_TRUE(turn.outcome.completed);
+    EXPECT_EQ(turn.outcome.warnings.size(), 1U);
+    EXPECT_TRUE(contains(json(turn.outcome.warnings).dump(), "one more thing"));
+    const auto again = stage.wait();
+    co_await settle();
+    EXPECT_TRUE(again->refused()) << "the turn is told once";
   });
 }
 
@@ -943,6 +1006,23 @@ TEST(recovery, a_turn_in_flight_is_interrupted_with_all_that_was_printed_and_res
     co_await settle();
     EXPECT_TRUE(std::holds_alternative<accepted_turn>(resumed));
     EXPECT_EQ(stage.argument(1, "--resume"), stage.argument(0, "--session-id"));
+  });
+}
+
+TEST(recovery, the_mcp_servers_of_a_killed_managers_worker_do_not_stay_on_disk) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const json servers = {{"mcp", {{"one", {{"command", "server"}, {"env", {{"TOKEN", "secret"}}}}}}}};
+    const auto id = co_await stage.spawn(servers);
+    stage.begin(0);
+    co_await settle();
+    const auto name = "worker-" + id + ".mcp.json";
+    EXPECT_TRUE(stage.files.is_regular_file(stage.config.log_dir / name));
+    stage.be_killed();
+    co_await stage.successor->list();
+    EXPECT_FALSE(stage.files.is_regular_file(stage.successor_config.log_dir / name));
+    stage.successor.emplace(stage.executor, stage.config, stage.launcher, stage.clock, stage.files);
+    co_await stage.successor->list();
+    EXPECT_TRUE(stage.files.is_regular_file(stage.config.log_dir / name)) << "that of another's worker does";
   });
 }
 
