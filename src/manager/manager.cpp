@@ -831,7 +831,10 @@ void manager::rate_limited(coro::clock::duration wait, std::int64_t until) {
   auto end = now + std::chrono::duration_cast<std::chrono::system_clock::duration>(wait);
   if (until > 0) end = std::max(end, std::chrono::system_clock::time_point(std::chrono::seconds(until)));
   if (end <= now) return;
-  std::minstd_rand random(std::random_device{}());
+  // From where the ids come, so that a simulation has it as its seed wants it.
+  const auto id = worker::random_uuid();
+  std::seed_seq seed(id.begin(), id.end());
+  std::minstd_rand random(seed);
   const auto more = (end - now) * std::uniform_real_distribution<>(0, jitter)(random);
   end += std::chrono::duration_cast<std::chrono::system_clock::duration>(more);
   if (end <= rate_limit_end_) return;

@@ -111,6 +111,8 @@ void manager::take_in(managed_worker& worker, worker::transcript_record record) 
       record = worker.transcript->record();
       worker.transcript.reset();
       state = worker_state_of(record.state);
+    } else {
+      worker.ownership.reset();  // the disk does not let us: whoever asks for the worker tries again
     }
   }
   worker.agent_type = record.agent_type.value_or("");

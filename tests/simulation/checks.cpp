@@ -65,6 +65,8 @@ void checks::transcript_replaced(const std::filesystem::path& path, const std::s
     }
   }
   known.messages = std::move(messages);
+  known.timeout_s.reset();
+  if (whole["options"].contains("timeout_s")) known.timeout_s = whole["options"]["timeout_s"].get<double>();
   known.turns.assign(turns.begin(), turns.end());
 }
 
@@ -74,6 +76,12 @@ void checks::disk_refused(const std::string& worker_id) {
 
 void checks::message_read(const std::string& tag, std::string id) {
   if (!is_stopping_) being_read_.emplace_back(tag, std::move(id));
+}
+
+std::optional<duration> checks::time_limit(const std::string& tag) const {
+  const auto found = transcripts_.find(owner_of(tag));
+  if (found == transcripts_.end() || !found->second.timeout_s) return std::nullopt;
+  return std::chrono::duration_cast<duration>(std::chrono::duration<double>(*found->second.timeout_s));
 }
 
 void checks::step_is_over(bool is_alive) {

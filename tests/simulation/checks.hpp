@@ -37,6 +37,8 @@ class checks {
   void message_read(const std::string& tag, std::string id);
   /// The client sent `tag` to that worker.
   void sent_to(const std::string& tag, const std::string& worker_id) { owners_.emplace(tag, worker_id); }
+  /// How long a turn about `tag` may take; nothing: as long as it likes.
+  std::optional<duration> time_limit(const std::string& tag) const;
   /// The server closes its books: what it reads from here on is not kept.
   void server_stops() { is_stopping_ = true; }
   void step_is_over(bool is_alive);
@@ -79,6 +81,7 @@ class checks {
   struct transcript {
     std::string messages;  // the text before the rest
     std::vector<nlohmann::json> turns;
+    std::optional<double> timeout_s;
   };
   struct turn_key {
     std::string worker_id;

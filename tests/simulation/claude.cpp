@@ -332,9 +332,12 @@ void claude::begin_turn(std::vector<queued_prompt> prompts, const char* origin) 
   if (origin == nullptr) ++shared_.counts.turns;
   tag_ = memory.tags.empty() ? "" : memory.tags.back();
   shared_.events.note(name_, "begins a turn about " + tag_);
-  if (all_.budget_usd && origin == nullptr && all_.spent_usd_ > *all_.budget_usd) {
+  // A reply of each of the others may be on its way to the manager.
+  const auto slack = cost_of_a_reply * static_cast<double>(2 * all_.at_work());
+  if (all_.budget_usd && origin == nullptr && all_.spent_usd_ > *all_.budget_usd + slack) {
     checks_.fail(name_ + " got a prompt when the budget was spent");
   }
+  watch_the_time();
   print({{"type", "system"},
          {"subtype", "init"},
          {"session_id", session_},
@@ -345,6 +348,19 @@ void claude::begin_turn(std::vector<queued_prompt> prompts, const char* origin) 
   plan_turn();
   is_waiting_ = true;
   later(shared_.random.about(10ms, 20s), &claude::next);
+}
+
+/// A turn that has a time ends within it, and what it takes to end a child that does not want to: 2 s from the
+/// interrupt to the end of its input, 5 s to SIGINT, 3 s to SIGKILL.
+void claude::watch_the_time() {
+  const auto limit = checks_.time_limit(tag_);
+  if (!limit) return;
+  constexpr auto slack = 12s;
+  shared_.time.after(*limit + slack, [self = weak_from_this(), number = turn_number_] {
+    const auto alive = self.lock();
+    if (!alive || alive->exit_ || !alive->is_in_turn_ || alive->turn_number_ != number) return;
+    alive->checks_.fail(alive->name_ + " is at work on " + alive->tag_ + " after its time is over");
+  });
 }
 
 void claude::plan_turn() {
@@ -383,6 +399,10 @@ void claude::next() {
   if (!is_in_turn_ || script_.empty()) return;
   const auto what = script_.front();
   script_.pop_front();
+  const auto budget = argument("--max-budget-usd");
+  if (!budget.empty() && cost_ > std::stod(budget)) {
+    return print_result({{"subtype", "error_max_budget_usd"}, {"is_error", true}});
+  }
   play(what);
   const bool goes_on = is_in_turn_ && !is_waiting_ && questions_.empty() && !script_.empty() && what != act::end;
   if (!goes_on) return;

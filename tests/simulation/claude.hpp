@@ -40,8 +40,8 @@ class children {
   std::size_t alive() const;
   /// Those of them that serve a turn, or are to.
   std::size_t at_work() const;
-  /// What all that have ended so far cost, and those that run.
-  double spent_usd() const { return spent_usd_; }
+  /// A server begins: what was spent before is none of its business.
+  void count_anew() { spent_usd_ = 0; }
 
   std::map<std::string, conversation_memory> sessions;
   std::string version = "2.1.329";
@@ -113,6 +113,7 @@ class claude : public std::enable_shared_from_this<claude> {
   void handle_answer(const json& response);
   void take_prompt(queued_prompt prompt);
   void begin_turn(std::vector<queued_prompt> prompts, const char* origin);
+  void watch_the_time();
   void plan_turn();
   void next();
   void later(duration delay, void (claude::*what)());

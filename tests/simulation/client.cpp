@@ -95,7 +95,10 @@ void client::receive(const json& message) {
   const auto found = open_.find(message["id"].get<std::uint64_t>());
   if (found == open_.end()) return;
   const auto id = found->first;
-  const auto asked = std::move(found->second);
+  const auto asked = found->second;
+  // It may give a wait up while the answer is on its way.
+  const bool crosses = id == last_wait_ && !asked.is_cancelled && !winds_up_ && shared_.random.one_in(12);
+  if (crosses) return give_up(id);
   open_.erase(found);
   if (!asked.is_cancelled) received(id, asked, message);
 }
@@ -284,12 +287,16 @@ void client::cancel() {
 /// Only the last wait is given up: who waits again has read the answer before.
 void client::cancel_wait() {
   const auto found = open_.find(last_wait_);
-  if (found == open_.end() || found->second.is_cancelled) return;
-  found->second.is_cancelled = true;
-  found->second.due.reset();
-  shared_.events.note("client", "gives up the wait " + std::to_string(last_wait_));
-  send({{"jsonrpc", "2.0"}, {"method", "notifications/cancelled"}, {"params", {{"requestId", last_wait_}}}});
-  checks_.request_cancelled(last_wait_, sent_);
+  if (found != open_.end() && !found->second.is_cancelled) give_up(last_wait_);
+}
+
+void client::give_up(std::uint64_t id) {
+  auto& asked = open_[id];
+  asked.is_cancelled = true;
+  asked.due.reset();
+  shared_.events.note("client", "gives up the wait " + std::to_string(id));
+  send({{"jsonrpc", "2.0"}, {"method", "notifications/cancelled"}, {"params", {{"requestId", id}}}});
+  checks_.request_cancelled(id, sent_);
 }
 
 void client::look() {

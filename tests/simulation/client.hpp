@@ -65,6 +65,7 @@ class client {
   void steer();
   void cancel();
   void cancel_wait();
+  void give_up(std::uint64_t id);
   void look();
   void talk_nonsense();
   void act_to_the_end();

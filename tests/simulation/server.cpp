@@ -71,6 +71,20 @@ class watched_stream final : public mcp::transport {
   const process& whose_;
 };
 
+std::string owners_of_locks(const disk& storage) {
+  constexpr std::size_t id_size = 36;
+  std::string owners;
+  for (const auto& [path, file] : storage.files) {
+    const auto name = path.stem().string();
+    if (path.extension() != ".json" || name.size() < id_size) continue;
+    const auto id = name.substr(name.size() - id_size);
+    for (const auto& [lock, whose] : storage.locks) {
+      if (lock.second == worker::lock_key(id)) owners += " " + id;
+    }
+  }
+  return owners;
+}
+
 /// An event loop that can let go of all that is suspended in it before it is destroyed itself.
 class event_loop final : public asio::io_context {
  public:
@@ -204,7 +218,7 @@ std::size_t server::bytes_read() const {
 std::string server::leftovers() const {
   if (parts_->tasks.size() > 0) return "a coroutine";
   if (parts_->clock.armed() > 0) return std::to_string(parts_->clock.armed()) + " timers";
-  if (!disk_.locks.empty()) return std::to_string(disk_.locks.size()) + " locks";
+  if (!disk_.locks.empty()) return "the locks of " + owners_of_locks(disk_);
   if (!parts_->context.stopped()) return "work on the event loop";
   return {};
 }

@@ -23,6 +23,10 @@ world::world(std::uint64_t seed, bool is_loud)
   shared_.sky.children_misbehave = !random.one_in(5);
   shared_.sky.disk_fails = random.one_in(2);
   has_fates_ = !random.one_in(4);
+  if (random.one_in(5)) {
+    constexpr double cent = 0.01;
+    settings_.budget_usd = children_.budget_usd = cent * static_cast<double>(random.between(20, 500));
+  }
   if (random.one_in(3)) children_.version = "2.1.197";
 }
 
@@ -30,6 +34,7 @@ world::~world() = default;
 
 void world::start_server() {
   shared_.events.note("world", "a server starts");
+  children_.count_anew();
   server_ = std::make_unique<server>(shared_, checks_, disk_, children_, settings_);
   shared_.time.follow(&server_->clock());
   client_.connect(*server_);
@@ -164,6 +169,7 @@ void world::bring_to_an_end() {
     end_server(true);
   }
   settings_.patience_with_children = 10min;
+  settings_.budget_usd = children_.budget_usd = std::nullopt;
   start_server();
   client_.wind_up();
   go_on_while([this] { return !client_.is_done(); }, 6h, "somebody waits for ever");
