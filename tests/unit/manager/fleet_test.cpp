@@ -512,6 +512,27 @@ TEST(budget, counts_what_running_turns_have_cost_so_far) {
 
 // ---- reaching into what workers do ----
 
+TEST(budget, counts_also_what_a_child_had_spent_that_died_without_a_result) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.config.budget_usd = 1;
+    stage.start();
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    for (const auto* const text : {"Total cost: $0", "Total cost: $0.75"}) {
+      json payload = {{"text", text}};
+      json response = {{"subtype", "success"}, {"request_id", "awm-cost"}, {"response", std::move(payload)}};
+      stage.child(0).print({{"type", "control_response"}, {"response", std::move(response)}});
+    }
+    stage.child(0).exit_with(1);
+    co_await settle();
+    EXPECT_DOUBLE_EQ(stage.manager->spent_usd(), 0.75);
+    EXPECT_DOUBLE_EQ(stage.on_disk(id)["total_cost_usd"], 0.75);
+    EXPECT_DOUBLE_EQ(stage.on_disk(id)["turns"][0]["cost_usd"], 0.75);
+    const auto turn = co_await delivered(stage);
+    EXPECT_DOUBLE_EQ(turn.outcome.cost_usd, 0.75);
+  });
+}
+
 TEST(cancel, of_a_queued_worker_costs_nothing) {
   run(
       [](stage& stage) -> asio::awaitable<void> {
