@@ -138,6 +138,7 @@ void manager::take_in(managed_worker& worker, worker::transcript_record record) 
   for (std::size_t index = 0; index < record.turns.size(); ++index) {
     if (!is_delivered(index)) join_.add(describe_turn(worker, record, index));
   }
+  release_if_done(worker);  // also when all was delivered, and only the disk had not heard of the end
 }
 
 /// Says so when there is no such worker; takes it in from its transcript when there is one.

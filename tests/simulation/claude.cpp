@@ -328,6 +328,9 @@ void claude::begin_turn(std::vector<queued_prompt> prompts, const char* origin) 
     tell({{"type", "command_lifecycle"}, {"command_uuid", prompt.uuid}, {"state", "started"}});
     for (const auto& tag : tags_in(prompt.text)) memory.tags.push_back(tag);
   }
+  // The manager's own word that a turn should come to its end may miss that turn; what it begins then is nobody's.
+  const auto is_advice = [](const auto& prompt) { return prompt.text.find("Start nothing new") != std::string::npos; };
+  is_wanted_ = prompts.empty() || !std::all_of(prompts.begin(), prompts.end(), is_advice);
   turn_prompts_ = std::move(prompts);
   if (origin == nullptr) ++shared_.counts.turns;
   tag_ = memory.tags.empty() ? "" : memory.tags.back();
@@ -692,7 +695,8 @@ void claude::print_message(const char* role, json message, json more) {
 void claude::print_line(std::string text, std::string message_id) {
   text += '\n';
   printed_ += text.size();
-  if (!message_id.empty() && is_trusted_ && !tag_.empty()) messages_.push_back({printed_, tag_, std::move(message_id)});
+  const bool is_kept = is_trusted_ && is_wanted_ && !tag_.empty();
+  if (!message_id.empty() && is_kept) messages_.push_back({printed_, tag_, std::move(message_id)});
   pending_ += text;
   if (std::exchange(is_releasing_, true)) return;
   shared_.time.after(shared_.random.about(10us, 20ms), [self = weak_from_this()] {

@@ -175,6 +175,8 @@ class claude : public std::enable_shared_from_this<claude> {
   std::deque<printed_message> messages_;
   bool is_trusted_ = true;  // nothing that it prints ends its turn early
 
+  bool is_wanted_ = true;   // somebody waits for the turn
+
   std::string session_;
   bool is_in_turn_ = false;
   bool had_turn_ = false;

@@ -1,10 +1,11 @@
 #include "setting.hpp"
 
+#include <sodium/core.h>
 #include <sodium/randombytes.h>
 
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <optional>
 
 namespace awm::simulation {
@@ -52,6 +53,8 @@ duration chance::about(duration least, duration most) {
 random_ids::random_ids(std::uint64_t seed) {
   static randombytes_implementation ours{name, random_word, nullptr, nullptr, fill, nullptr};
   randombytes_set_implementation(&ours);
+  id_source().emplace(seed);
+  if (sodium_init() < 0) std::abort();  // takes some of it the first time
   id_source().emplace(seed);
 }
 
