@@ -509,8 +509,9 @@ asio::awaitable<void> manager::run_child(managed_worker& worker) {
 void manager::child_gone(managed_worker& worker) {
   end_warmth(worker);
   worker.conversation.reset();
+  // Counted before: with the first one that is free its own next turn may begin, and takes a slot.
   const std::size_t kept = worker.is_due ? 1 : 0;
-  while (worker.slots > kept) free_slot(worker);
+  for (auto left = worker.slots; left > kept; --left) free_slot(worker);
   if (worker.is_due && !stopping_) {
     begin_turn(worker);
   } else if (stopping_) {

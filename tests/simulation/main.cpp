@@ -15,7 +15,7 @@ namespace {
 using awm::simulation::tally;
 using awm::simulation::world;
 
-constexpr std::uint64_t fixed_seeds = 60;
+constexpr std::uint64_t fixed_seeds = 40;
 
 struct wishes {
   bool is_loud = false;

@@ -72,6 +72,25 @@ TEST(warmth, the_child_of_a_completed_turn_takes_the_next_one) {
   });
 }
 
+TEST(warmth, a_child_that_has_a_message_which_its_turn_did_not_read_is_let_go) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    keep_warm(stage);
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    stage.call_tool(0, "t1");
+    co_await settle();
+    const auto call = stage.beside(stage.manager->send(id, "hurry", message_mode::steer));
+    co_await settle();
+    EXPECT_EQ(stage.prompts(0).size(), 2U);
+    stage.child(0).print_result("first");
+    co_await settle();
+    stage.clock.advance(6s);  // in which the CLI could have begun a turn with it
+    co_await settle();
+    EXPECT_TRUE(call->over());
+    EXPECT_TRUE(stage.child(0).input_closed) << "the message would get into the next prompt's turn";
+  });
+}
+
 TEST(warmth, a_turn_with_other_options_gets_another_child_when_the_first_is_gone) {
   run([](stage& stage) -> asio::awaitable<void> {
     keep_warm(stage);
@@ -767,6 +786,26 @@ TEST(send, to_a_worker_that_is_not_at_work_is_refused_with_what_to_do) {
   });
 }
 
+TEST(send, a_queued_message_takes_no_more_than_one_slot) {
+  run(
+      [](stage& stage) -> asio::awaitable<void> {
+        const auto id = co_await stage.spawn();
+        stage.begin(0);
+        co_await settle();
+        co_await stage.manager->send(id, "one more thing", message_mode::queue);
+        stage.child(0).print_result("first");
+        co_await settle();
+        co_await stage.spawn();
+        stage.child(0).exit_with(0);
+        co_await settle();
+        stage.begin(1);
+        co_await settle();
+        EXPECT_EQ(stage.prompts(1), ids{"one more thing"});
+        EXPECT_EQ(stage.launcher.children.size(), 2U) << "the other one waits for the only slot";
+      },
+      1);
+}
+
 TEST(send, a_queued_message_that_cannot_be_run_is_told_with_the_turn_that_it_waited_for) {
   run([](stage& stage) -> asio::awaitable<void> {
     const auto id = co_await stage.spawn();
@@ -1044,6 +1083,26 @@ TEST(recovery, the_mcp_servers_of_a_killed_managers_worker_do_not_stay_on_disk) 
     stage.successor.emplace(stage.executor, stage.config, stage.launcher, stage.clock, stage.files);
     co_await stage.successor->list();
     EXPECT_TRUE(stage.files.is_regular_file(stage.config.log_dir / name)) << "that of another's worker does";
+  });
+}
+
+TEST(recovery, a_worker_is_given_up_when_only_the_disk_had_not_heard_that_its_turn_was_delivered) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    co_await settle();
+    stage.be_killed();
+    const auto& folder = stage.successor_config.log_dir;
+    deliveries journal(stage.files, folder / ".delivered.ndjson");
+    EXPECT_FALSE(journal.note(id, 1, true));
+    stage.start_successor();
+    const auto shown = co_await stage.summary_by(*stage.successor, id);
+    EXPECT_EQ(shown.state, worker_state::interrupted);
+    const auto key = worker::lock_key(id);
+    worker::system_files of_another;
+    std::error_code error;
+    const auto name = std::string(".owners-") + "0123456789abcdef"[key % 16];
+    EXPECT_TRUE(of_another.try_lock(folder / name, key, error));
   });
 }
 
