@@ -575,6 +575,7 @@ void conversation::handle(response_line& response) {
   // A change that is refused is no failure of the turn: another child is started for it.
   const bool is_refused = !response.success && response.request_id != ready_id;
   if (is_refused || turn_->has_failed()) return end_child();
+  if (!turn_->end_reason.empty()) return;  // it is being ended, and was about to be ready
   if (awaited_.empty()) send_prompt();
 }
 

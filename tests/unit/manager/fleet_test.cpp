@@ -615,6 +615,24 @@ TEST(cancel, does_not_wait_for_a_turn_that_another_call_began_meanwhile) {
   });
 }
 
+TEST(cancel, of_a_starting_worker_ends_it_also_when_it_gets_ready_all_the_same) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    const auto call = stage.beside(stage.manager->cancel(id, ""));
+    co_await settle();
+    EXPECT_EQ(stage.child(0).signals, std::vector<int>{SIGINT});
+    stage.child(0).answer_initialize();
+    co_await settle();
+    EXPECT_TRUE(stage.prompts(0).empty());
+    stage.clock.advance(3s);
+    co_await settle();
+    EXPECT_EQ(stage.child(0).signals.back(), SIGKILL);
+    stage.child(0).exit_with(-SIGKILL);
+    co_await settle();
+    EXPECT_TRUE(call->over());
+  });
+}
+
 TEST(cancel, of_a_running_worker_returns_when_it_is_gone_and_leaves_it_resumable) {
   run([](stage& stage) -> asio::awaitable<void> {
     const auto id = co_await stage.spawn();
