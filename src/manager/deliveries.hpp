@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <system_error>
 
@@ -21,23 +22,25 @@ class deliveries {
   /// Reads what earlier managers noted. Lines that cannot be read are left out: their turns are delivered again.
   void load();
 
-  /// The number of the last turn that was delivered; 0 for none.
-  std::size_t last_delivered(const std::string& worker_id) const;
+  bool contains(const std::string& worker_id, std::size_t turn) const;
 
-  /// Notes that `turn` and those before it were delivered. What an error keeps from the disk is written by the next
-  /// `note` or `catch_up` that can.
-  std::error_code note(const std::string& worker_id, std::size_t turn);
+  /// Notes that `turn` was delivered, or that it was not after all. It says nothing of the turns before: a later turn
+  /// may reach the client first. What an error keeps from the disk is written by the next `note` or `catch_up` that can.
+  std::error_code note(const std::string& worker_id, std::size_t turn, bool delivered);
 
   /// Something is not in the journal that should be.
   bool is_behind() const { return !unwritten_.empty(); }
   std::error_code catch_up();
 
  private:
+  void apply(const std::string& worker_id, std::size_t turn, bool delivered);
+
   worker::files& files_;
   std::filesystem::path journal_;
   std::unique_ptr<worker::output_file> open_;
   std::string unwritten_;
-  std::map<std::string, std::size_t, std::less<>> delivered_;
+  bool line_is_open_ = false;  // of the journal, the last one: it was cut short
+  std::map<std::string, std::set<std::size_t>, std::less<>> delivered_;
 };
 
 }  // namespace awm::manager

@@ -332,8 +332,7 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   }
   if (const auto error = worker.transcript->save()) {
     record = before;
-    const bool is_unused = !worker.conversation && std::exchange(worker.has_mcp_config, false);
-    if (is_unused) files_.remove(mcp_config_path(worker.id));
+    if (!worker.conversation) remove_mcp_config(worker);
     return unwritable(error);
   }
   worker.agent_type = record.agent_type.value_or("");
@@ -515,12 +514,15 @@ asio::awaitable<void> manager::run_child(managed_worker& worker) {
 void manager::child_gone(managed_worker& worker) {
   end_warmth(worker);
   worker.conversation.reset();
+  // Counted before: with the first one that is free its own next turn may begin, and takes a slot.
   const std::size_t kept = worker.is_due ? 1 : 0;
-  while (worker.slots > kept) free_slot(worker);
+  for (auto left = worker.slots; left > kept; --left) free_slot(worker);
   if (worker.is_due && !stopping_) {
     begin_turn(worker);
+  } else if (stopping_) {
+    remove_mcp_config(worker);
   } else if (!worker.is_outstanding()) {
-    if (std::exchange(worker.has_mcp_config, false)) files_.remove(mcp_config_path(worker.id));
+    remove_mcp_config(worker);
     if (worker.is_on_disk) worker.transcript.reset();
     release_if_done(worker);
   }
@@ -662,11 +664,12 @@ void manager::settle(managed_worker& worker, worker_state state, worker::turn_ou
       finished.outcome.warnings.push_back("A message that was to begin the next turn was not sent: " + message);
     }
   }
+  const bool goes_on = accept_messages(worker, finished);
   join_.add(std::move(finished));
   if (worker.conversation && worker.conversation->is_idle()) keep_warm(worker);
   worker.enter(state);
   // A wait does not see the gap between the two turns: it wakes when this is over.
-  if (!worker.messages.empty() && !stopping_) continue_with_messages(worker);
+  if (goes_on) enqueue(worker);
   if (!worker.is_outstanding()) tell_successors(worker);
 }
 
@@ -783,23 +786,26 @@ void manager::predecessor_ended(managed_worker& worker, managed_worker& predeces
   if (worker.waits_for.empty()) enqueue(worker);
 }
 
-void manager::continue_with_messages(managed_worker& worker) {
+/// Makes the messages that wait for it the worker's next turn; returns whether it has one now. When it cannot, the turn
+/// that has just ended says so.
+bool manager::accept_messages(managed_worker& worker, finished_turn& ended) {
+  if (worker.messages.empty() || stopping_) return false;
   std::string prompt;
   for (const auto& message : std::exchange(worker.messages, {})) prompt += (prompt.empty() ? "" : "\n\n") + message;
-  if (load(worker)) return;
-  const auto& record = worker.transcript->record();
-  worker::launch_request launch;
-  launch.session_id = record.session_id;
-  launch.session_cwd = record.cwd;
-  launch.resume = true;
-  const auto accepted = accept(worker, std::move(prompt), std::move(launch));
-  if (std::holds_alternative<accepted_turn>(accepted)) return enqueue(worker);
-  auto refused = describe_turn(worker, record, record.turns.size() - 1);
-  refused.outcome.completed = false;
-  refused.state = worker_state::failed;
-  refused.outcome.error_hint =
-      "The message that was queued for this worker could not be run: " + std::get<refusal>(accepted).reason;
-  join_.add(std::move(refused));
+  auto problem = load(worker);
+  if (!problem) {
+    const auto& record = worker.transcript->record();
+    worker::launch_request launch;
+    launch.session_id = record.session_id;
+    launch.session_cwd = record.cwd;
+    launch.resume = true;
+    const auto accepted = accept(worker, prompt, std::move(launch));
+    if (std::holds_alternative<accepted_turn>(accepted)) return true;
+    problem = std::get<refusal>(accepted);
+  }
+  ended.outcome.warnings.push_back("The message that was to begin the next turn could not be run: " + problem->reason +
+                                   " The message: " + prompt);
+  return false;
 }
 
 // ---- what workers tell ----
@@ -840,7 +846,10 @@ void manager::rate_limited(coro::clock::duration wait, std::int64_t until) {
   if (until > 0) end = std::max(end, std::chrono::system_clock::time_point(std::chrono::seconds(until)));
   end = std::min(end, now + longest_hold);  // a worker says it, which may say anything
   if (end <= now) return;
-  std::minstd_rand random(std::random_device{}());
+  // From where the ids come, so that a simulation has it as its seed wants it.
+  const auto id = worker::random_uuid();
+  std::seed_seq seed(id.begin(), id.end());
+  std::minstd_rand random(seed);
   const auto more = (end - now) * std::uniform_real_distribution<>(0, jitter)(random);
   end += std::chrono::duration_cast<std::chrono::system_clock::duration>(more);
   if (end <= rate_limit_end_) return;
@@ -892,7 +901,7 @@ asio::awaitable<answer<join::loan>> manager::wait(wait_request request, join::pr
 
 void manager::note_delivered(const std::vector<finished_turn>& turns, bool delivered) {
   for (const auto& turn : turns) {
-    if (const auto error = deliveries_.note(turn.worker_id, delivered ? turn.turn : turn.turn - 1)) {
+    if (const auto error = deliveries_.note(turn.worker_id, turn.turn, delivered)) {
       log_trouble_ = error;
       transcript_behind();
     }
@@ -1029,6 +1038,11 @@ fs::path manager::owners_file(std::uint64_t key) const {
 
 fs::path manager::mcp_config_path(const std::string& worker_id) const {
   return config_.log_dir / ("worker-" + worker_id + ".mcp.json");
+}
+
+/// It may hold secrets, and is of no use once the child that reads it is gone.
+void manager::remove_mcp_config(managed_worker& worker) {
+  if (std::exchange(worker.has_mcp_config, false)) files_.remove(mcp_config_path(worker.id));
 }
 
 std::error_code manager::write_private(const fs::path& path, std::string_view content) {

@@ -298,7 +298,7 @@ class manager final : private fleet {
   void check_budget();
   void tell_successors(managed_worker& worker);
   void predecessor_ended(managed_worker& worker, managed_worker& predecessor);
-  void continue_with_messages(managed_worker& worker);
+  bool accept_messages(managed_worker& worker, finished_turn& ended);
   finished_turn describe_turn(const managed_worker& worker, const worker::transcript_record& record,
                               std::size_t index) const;
 
@@ -343,6 +343,7 @@ class manager final : private fleet {
   std::error_code prepare_log_dir();
   std::filesystem::path owners_file(std::uint64_t key) const;
   std::filesystem::path mcp_config_path(const std::string& worker_id) const;
+  void remove_mcp_config(managed_worker& worker);
   std::error_code write_private(const std::filesystem::path& path, std::string_view content);
 
   asio::any_io_executor executor_;

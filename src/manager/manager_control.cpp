@@ -118,9 +118,14 @@ asio::awaitable<answer<cancelled_workers>> manager::cancel(std::optional<std::st
     auto& worker = *workers_.at(id);
     if (worker.is_outstanding() && worker.conversation) worker.conversation->cancel(why);
   }
-  const auto is_at_work = [this](const std::string& id) {
+  // Another call may begin a turn of one of them as soon as it may: that one is not waited for. Nor is a warm child,
+  // which has nothing to do with a turn that never began.
+  std::map<std::string, std::size_t> turns;
+  for (const auto& id : result.cancelled) turns.emplace(id, workers_.at(id)->turns);
+  const auto is_at_work = [this, &turns](const std::string& id) {
     const auto& worker = *workers_.at(id);
-    return worker.is_outstanding() || worker.conversation != nullptr;
+    if (worker.turns != turns.at(id)) return false;
+    return worker.is_outstanding() || (worker.conversation && !worker.conversation->is_idle());
   };
   while (std::any_of(result.cancelled.begin(), result.cancelled.end(), is_at_work)) {
     co_await news_.async_wait(asio::use_awaitable);

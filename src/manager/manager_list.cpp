@@ -90,14 +90,17 @@ bool manager::is_elsewhere(const managed_worker& worker) const {
 
 void manager::take_in(managed_worker& worker, worker::transcript_record record) {
   auto state = worker_state_of(record.state);
-  const auto delivered = deliveries_.last_delivered(worker.id);
-  const bool has_news = is_outstanding(state) || delivered < record.turns.size();
+  const auto is_delivered = [&](std::size_t index) { return deliveries_.contains(worker.id, index + 1); };
+  bool has_news = is_outstanding(state);
+  for (std::size_t index = 0; index < record.turns.size(); ++index) has_news = has_news || !is_delivered(index);
   if (has_news && own(worker) && is_outstanding(state)) {
     // Its manager died: what it had printed is put in order.
     if (!load(worker)) {
       record = worker.transcript->record();
       worker.transcript.reset();
       state = worker_state_of(record.state);
+    } else {
+      worker.ownership.reset();  // the disk does not let us: whoever asks for the worker tries again
     }
   }
   worker.agent_type = record.agent_type.value_or("");
@@ -120,9 +123,10 @@ void manager::take_in(managed_worker& worker, worker::transcript_record record) 
     conflicts_.wrote(worker.id, path);
   }
   if (!worker.ownership) return;
-  for (auto turn = delivered; turn < record.turns.size(); ++turn) {
-    join_.add(describe_turn(worker, record, turn));
+  for (std::size_t index = 0; index < record.turns.size(); ++index) {
+    if (!is_delivered(index)) join_.add(describe_turn(worker, record, index));
   }
+  release_if_done(worker);  // also when all was delivered, and only the disk had not heard of the end
 }
 
 /// A manager that was killed leaves the MCP servers of its workers behind, with what signs in to them. Whoever gets the

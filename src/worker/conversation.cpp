@@ -132,6 +132,7 @@ struct conversation::running_turn {
   std::int64_t replies = 0;
   std::string last_text;
   std::optional<double> cost_at_begin;
+  double cost_so_far = 0;  // as the child said last
   turn_outcome outcome;
   bool session_began = false;
   bool advised = false;
@@ -257,6 +258,7 @@ void conversation::start_over() {
   lines_ = coro::line_buffer{longest_line};
   cost_before_ = 0;
   turn_->cost_at_begin.reset();
+  turn_->cost_so_far = 0;
   turn_->last_retry.reset();
   turn_->transcript.record().session_id = session_of(plan_);
 }
@@ -527,7 +529,12 @@ void conversation::after_turn() {
     return end_child();
   }
   if (request.report_at_exit) return end_child();
-  const bool keep_warm = request.keep_warm;
+  // A message that was written and not read begins a turn that nobody waits for: such a child is no place for another
+  // prompt, and holds its slot until it is gone.
+  const bool has_unread = std::any_of(turn_->messages.begin(), turn_->messages.end(), [](const side_message& sent) {
+    return sent.at != side_message::where::held;
+  });
+  const bool keep_warm = request.keep_warm && !has_unread;
   if (keep_warm) phase_ = phase::idle;
   end(true);
   if (!turn_ && !keep_warm) end_child();
@@ -561,6 +568,7 @@ void conversation::handle(response_line& response) {
     const auto& budget = turn_->request.max_budget_usd;
     if (!turn_->cost_at_begin) turn_->cost_at_begin = *response.cost_usd;
     const auto spent = *response.cost_usd - *turn_->cost_at_begin;
+    if (std::isfinite(spent)) turn_->cost_so_far = spent;
     observer_->cost_so_far(spent);
     if (budget && spent >= *budget * wrap_up_budget) wrap_up("Most of your budget is spent");
   }
@@ -575,6 +583,7 @@ void conversation::handle(response_line& response) {
   // A change that is refused is no failure of the turn: another child is started for it.
   const bool is_refused = !response.success && response.request_id != ready_id;
   if (is_refused || turn_->has_failed()) return end_child();
+  if (!turn_->end_reason.empty()) return;  // it is being ended, and was about to be ready
   if (awaited_.empty()) send_prompt();
 }
 
@@ -719,10 +728,11 @@ void conversation::close_record(std::string_view state) {
   entry.emplace("started_at", turn_->started_at);
   if (!outcome.cap.empty()) entry["cap"] = outcome.cap;
   if (outcome.context_lost) entry["context_lost"] = true;
-  const auto& result = turn_->result;
-  if (!result) return;
   // A turn that is retried goes on where it failed.
   const auto before = [&entry](const char* key) { return entry.value(key, 0.0); };
+  const auto& result = turn_->result;
+  if (!result && outcome.cost_usd > 0) entry["cost_usd"] = before("cost_usd") + outcome.cost_usd;
+  if (!result) return;
   const auto so_far = [&entry](const char* key) { return entry.value(key, std::int64_t{0}); };
   text::add_members(entry, "subtype", result->subtype, "is_error", result->is_error, "duration_ms",
                     so_far("duration_ms") + outcome.duration_ms, "num_turns", so_far("num_turns") + outcome.num_turns,
@@ -772,6 +782,8 @@ void conversation::settle_messages(message_fate fate) {
 void conversation::sum_up() {
   auto& outcome = turn_->outcome;
   const auto* const result = turn_->result ? &*turn_->result : nullptr;
+  // One that ended without a result has cost something, too.
+  outcome.cost_usd = std::max(outcome.cost_usd, turn_->cost_so_far);
   if (const auto broken = std::exchange(broken_lines_, 0); broken > 0) {
     warn(std::to_string(broken) +
          " line(s) of the worker's output were no valid messages and were skipped; the first: " + first_broken_);

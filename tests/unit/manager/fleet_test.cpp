@@ -72,6 +72,25 @@ TEST(warmth, the_child_of_a_completed_turn_takes_the_next_one) {
   });
 }
 
+TEST(warmth, a_child_that_has_a_message_which_its_turn_did_not_read_is_let_go) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    keep_warm(stage);
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    stage.call_tool(0, "t1");
+    co_await settle();
+    const auto call = stage.beside(stage.manager->send(id, "hurry", message_mode::steer));
+    co_await settle();
+    EXPECT_EQ(stage.prompts(0).size(), 2U);
+    stage.child(0).print_result("first");
+    co_await settle();
+    stage.clock.advance(6s);  // in which the CLI could have begun a turn with it
+    co_await settle();
+    EXPECT_TRUE(call->over());
+    EXPECT_TRUE(stage.child(0).input_closed) << "the message would get into the next prompt's turn";
+  });
+}
+
 TEST(warmth, a_turn_with_other_options_gets_another_child_when_the_first_is_gone) {
   run([](stage& stage) -> asio::awaitable<void> {
     keep_warm(stage);
@@ -527,6 +546,27 @@ TEST(budget, counts_what_running_turns_have_cost_so_far) {
 
 // ---- reaching into what workers do ----
 
+TEST(budget, counts_also_what_a_child_had_spent_that_died_without_a_result) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    stage.config.budget_usd = 1;
+    stage.start();
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    for (const auto* const text : {"Total cost: $0", "Total cost: $0.75"}) {
+      json payload = {{"text", text}};
+      json response = {{"subtype", "success"}, {"request_id", "awm-cost"}, {"response", std::move(payload)}};
+      stage.child(0).print({{"type", "control_response"}, {"response", std::move(response)}});
+    }
+    stage.child(0).exit_with(1);
+    co_await settle();
+    EXPECT_DOUBLE_EQ(stage.manager->spent_usd(), 0.75);
+    EXPECT_DOUBLE_EQ(stage.on_disk(id)["total_cost_usd"], 0.75);
+    EXPECT_DOUBLE_EQ(stage.on_disk(id)["turns"][0]["cost_usd"], 0.75);
+    const auto turn = co_await delivered(stage);
+    EXPECT_DOUBLE_EQ(turn.outcome.cost_usd, 0.75);
+  });
+}
+
 TEST(cancel, of_a_queued_worker_costs_nothing) {
   run(
       [](stage& stage) -> asio::awaitable<void> {
@@ -546,6 +586,66 @@ TEST(cancel, of_a_queued_worker_costs_nothing) {
         wait->settle(true);
       },
       1);
+}
+
+TEST(cancel, does_not_wait_for_a_warm_child_whose_next_turn_never_began) {
+  run(
+      [](stage& stage) -> asio::awaitable<void> {
+        keep_warm(stage);
+        const auto id = co_await stage.spawn();
+        stage.begin(0);
+        stage.child(0).print_result("first");
+        co_await settle();
+        const auto first = co_await delivered(stage);
+        EXPECT_TRUE(first.outcome.completed);
+        co_await stage.spawn();
+        const auto queued = co_await stage.resume(id);
+        EXPECT_TRUE(std::get<accepted_turn>(queued).queued);
+        const auto call = stage.beside(stage.manager->cancel(id, "not needed"));
+        co_await settle();
+        EXPECT_TRUE(call->over());
+        EXPECT_FALSE(stage.child(0).input_closed) << "it stays warm";
+      },
+      1);
+}
+
+TEST(cancel, does_not_wait_for_a_turn_that_another_call_began_meanwhile) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    co_await settle();
+    const auto call = stage.beside(stage.manager->cancel(id, ""));
+    stage.child(0).print_result("", {{"is_error", true}, {"subtype", "error_during_execution"}});
+    co_await settle();
+    stage.child(0).exit_with(0);
+    // Both happen before the first call hears of the end.
+    resume_request request{id, "go on", nullptr};
+    const auto again = stage.beside(stage.manager->resume(std::move(request)));
+    co_await settle();
+    if (std::holds_alternative<refusal>(again->found.value())) {
+      const auto resumed = co_await stage.resume(id);
+      EXPECT_TRUE(std::holds_alternative<accepted_turn>(resumed));
+    }
+    EXPECT_TRUE(call->over());
+  });
+}
+
+TEST(cancel, of_a_starting_worker_ends_it_also_when_it_gets_ready_all_the_same) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    const auto call = stage.beside(stage.manager->cancel(id, ""));
+    co_await settle();
+    EXPECT_EQ(stage.child(0).signals, std::vector<int>{SIGINT});
+    stage.child(0).answer_initialize();
+    co_await settle();
+    EXPECT_TRUE(stage.prompts(0).empty());
+    stage.clock.advance(3s);
+    co_await settle();
+    EXPECT_EQ(stage.child(0).signals.back(), SIGKILL);
+    stage.child(0).exit_with(-SIGKILL);
+    co_await settle();
+    EXPECT_TRUE(call->over());
+  });
 }
 
 TEST(cancel, of_a_running_worker_returns_when_it_is_gone_and_leaves_it_resumable) {
@@ -716,6 +816,47 @@ TEST(send, to_a_worker_that_is_not_at_work_is_refused_with_what_to_do) {
     EXPECT_TRUE(contains(std::get<refusal>(ended).reason, "resume_worker"));
     const auto unknown = co_await stage.manager->send("nonsense", "hello", message_mode::queue);
     EXPECT_TRUE(std::holds_alternative<refusal>(unknown));
+  });
+}
+
+TEST(send, a_queued_message_takes_no_more_than_one_slot) {
+  run(
+      [](stage& stage) -> asio::awaitable<void> {
+        const auto id = co_await stage.spawn();
+        stage.begin(0);
+        co_await settle();
+        co_await stage.manager->send(id, "one more thing", message_mode::queue);
+        stage.child(0).print_result("first");
+        co_await settle();
+        co_await stage.spawn();
+        stage.child(0).exit_with(0);
+        co_await settle();
+        stage.begin(1);
+        co_await settle();
+        EXPECT_EQ(stage.prompts(1), ids{"one more thing"});
+        EXPECT_EQ(stage.launcher.children.size(), 2U) << "the other one waits for the only slot";
+      },
+      1);
+}
+
+TEST(send, a_queued_message_that_cannot_be_run_is_told_with_the_turn_that_it_waited_for) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    co_await settle();
+    co_await stage.manager->send(id, "one more thing", message_mode::queue);
+    // Nothing can be saved under this name.
+    std::filesystem::create_directory(stage.config.log_dir / ("worker-" + id + ".tmp"));
+    stage.child(0).print_result("first");
+    stage.child(0).exit_with(0);
+    co_await settle();
+    const auto turn = co_await delivered(stage);
+    EXPECT_TRUE(turn.outcome.completed);
+    EXPECT_EQ(turn.outcome.warnings.size(), 1U);
+    EXPECT_TRUE(contains(json(turn.outcome.warnings).dump(), "one more thing"));
+    const auto again = stage.wait();
+    co_await settle();
+    EXPECT_TRUE(again->refused()) << "the turn is told once";
   });
 }
 
@@ -958,6 +1099,43 @@ TEST(recovery, a_turn_in_flight_is_interrupted_with_all_that_was_printed_and_res
     co_await settle();
     EXPECT_TRUE(std::holds_alternative<accepted_turn>(resumed));
     EXPECT_EQ(stage.argument(1, "--resume"), stage.argument(0, "--session-id"));
+  });
+}
+
+TEST(recovery, the_mcp_servers_of_a_killed_managers_worker_do_not_stay_on_disk) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const json servers = {{"mcp", {{"one", {{"command", "server"}, {"env", {{"TOKEN", "secret"}}}}}}}};
+    const auto id = co_await stage.spawn(servers);
+    stage.begin(0);
+    co_await settle();
+    const auto name = "worker-" + id + ".mcp.json";
+    EXPECT_TRUE(stage.files.is_regular_file(stage.config.log_dir / name));
+    stage.be_killed();
+    co_await stage.successor->list();
+    EXPECT_FALSE(stage.files.is_regular_file(stage.successor_config.log_dir / name));
+    stage.successor.emplace(stage.executor, stage.config, stage.launcher, stage.clock, stage.files);
+    co_await stage.successor->list();
+    EXPECT_TRUE(stage.files.is_regular_file(stage.config.log_dir / name)) << "that of another's worker does";
+  });
+}
+
+TEST(recovery, a_worker_is_given_up_when_only_the_disk_had_not_heard_that_its_turn_was_delivered) {
+  run([](stage& stage) -> asio::awaitable<void> {
+    const auto id = co_await stage.spawn();
+    stage.begin(0);
+    co_await settle();
+    stage.be_killed();
+    const auto& folder = stage.successor_config.log_dir;
+    deliveries journal(stage.files, folder / ".delivered.ndjson");
+    EXPECT_FALSE(journal.note(id, 1, true));
+    stage.start_successor();
+    const auto shown = co_await stage.summary_by(*stage.successor, id);
+    EXPECT_EQ(shown.state, worker_state::interrupted);
+    const auto key = worker::lock_key(id);
+    worker::system_files of_another;
+    std::error_code error;
+    const auto name = std::string(".owners-") + "0123456789abcdef"[key % 16];
+    EXPECT_TRUE(of_another.try_lock(folder / name, key, error));
   });
 }
 

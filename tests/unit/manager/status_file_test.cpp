@@ -96,10 +96,10 @@ TEST_F(status, leaves_no_half_file_and_goes_on_when_the_disk_does_not_take_it) {
 
 class delivery_journal : public testing::Test {
  protected:
-  std::size_t last_of(const std::string& worker_id) {
+  bool knows(const std::string& worker_id, std::size_t turn) {
     deliveries remembered(files_, path_);
     remembered.load();
-    return remembered.last_delivered(worker_id);
+    return remembered.contains(worker_id, turn);
   }
 
   test::temporary_directory directory_;
@@ -107,22 +107,30 @@ class delivery_journal : public testing::Test {
   worker::system_files files_;
 };
 
-TEST_F(delivery_journal, remembers_over_managers_the_last_turn_that_was_delivered) {
-  EXPECT_EQ(last_of("a"), 0U);
+TEST_F(delivery_journal, remembers_over_managers_each_turn_that_was_delivered) {
+  EXPECT_FALSE(knows("a", 1));
   EXPECT_FALSE(files_.is_regular_file(path_));
   {
     deliveries first(files_, path_);
-    EXPECT_FALSE(first.note("a", 1));
-    EXPECT_FALSE(first.note("b", 3));
-    EXPECT_FALSE(first.note("a", 2));
-    EXPECT_EQ(first.last_delivered("a"), 2U);
+    EXPECT_FALSE(first.note("a", 1, true));
+    EXPECT_FALSE(first.note("b", 3, true));
+    EXPECT_FALSE(first.note("a", 2, true));
+    EXPECT_TRUE(first.contains("a", 2));
   }
-  EXPECT_EQ(last_of("a"), 2U);
-  EXPECT_EQ(last_of("b"), 3U);
-  deliveries second(files_, path_);
-  second.load();
-  EXPECT_FALSE(second.note("a", 1)) << "a delivery that was taken back";
-  EXPECT_EQ(last_of("a"), 1U);
+  EXPECT_TRUE(knows("a", 1));
+  EXPECT_TRUE(knows("a", 2));
+  EXPECT_TRUE(knows("b", 3));
+  EXPECT_FALSE(knows("b", 2)) << "a later turn says nothing of those before it";
+}
+
+TEST_F(delivery_journal, turns_that_were_taken_back_are_all_to_be_delivered_again) {
+  deliveries remembered(files_, path_);
+  for (const bool delivered : {true, false}) {
+    EXPECT_FALSE(remembered.note("a", 1, delivered));
+    EXPECT_FALSE(remembered.note("a", 2, delivered));
+  }
+  EXPECT_FALSE(knows("a", 1));
+  EXPECT_FALSE(knows("a", 2));
 }
 
 TEST_F(delivery_journal, lines_that_are_damaged_are_left_out_and_the_others_count) {
@@ -130,15 +138,24 @@ TEST_F(delivery_journal, lines_that_are_damaged_are_left_out_and_the_others_coun
                        << "garbage\n[]\n{\"worker_id\":5,\"turn\":1}\n{\"worker_id\":\"b\",\"turn\":-1}\n"
                        << "{\"worker_id\":\"b\"}\n{\"worker_id\":\"b\",\"turn\":\"2\"}\n\n"
                        << "{\"worker_id\":\"c\",\"turn\":4}\n{\"worker_id\":\"a\",\"turn\":9";
-  EXPECT_EQ(last_of("a"), 1U) << "the last line was cut short";
-  EXPECT_EQ(last_of("b"), 0U);
-  EXPECT_EQ(last_of("c"), 4U);
+  EXPECT_TRUE(knows("a", 1));
+  EXPECT_FALSE(knows("a", 9)) << "the last line was cut short";
+  EXPECT_FALSE(knows("b", 2));
+  EXPECT_TRUE(knows("c", 4));
+}
+
+TEST_F(delivery_journal, a_line_that_was_cut_short_does_not_spoil_the_next_one) {
+  std::ofstream(path_) << R"({"worker_id":"a","tu)";
+  deliveries remembered(files_, path_);
+  remembered.load();
+  EXPECT_FALSE(remembered.note("b", 1, true));
+  EXPECT_TRUE(knows("b", 1));
 }
 
 TEST_F(delivery_journal, a_disk_that_does_not_take_it_is_told_and_the_turn_counts_as_delivered) {
   deliveries remembered(files_, directory_.path() / "nowhere" / "file");
-  EXPECT_TRUE(remembered.note("a", 1));
-  EXPECT_EQ(remembered.last_delivered("a"), 1U);
+  EXPECT_TRUE(remembered.note("a", 1, true));
+  EXPECT_TRUE(remembered.contains("a", 1));
 }
 
 }  // namespace

@@ -242,6 +242,31 @@ TEST_F(transcripts, a_worker_that_was_queued_when_its_manager_was_killed_has_no_
   }
 }
 
+TEST_F(transcripts, what_a_killed_manager_left_of_an_ended_turn_is_not_taken_for_the_next_ones) {
+  std::string left;
+  {
+    auto written = begun();
+    written.add(assistant(R"({"id":"a","role":"assistant","content":[1]})", "a"));
+    written.add(assistant(R"({"id":"a","role":"assistant","content":[2]})", "a"));
+    ASSERT_FALSE(written.flush());
+    left = files_.read(directory_ / "worker-w1.part").value();
+    written.record().state = "completed";
+    ASSERT_FALSE(written.end_turn());
+  }
+  // Killed between the two steps that end a turn: the messages are in place, and the part is still there.
+  std::error_code error;
+  ASSERT_FALSE(files_.create(directory_ / "worker-w1.part", error)->append(left));
+  const auto messages = on_disk()["messages"];
+  {
+    const auto next = loaded();
+    next->record().state = "queued";
+    next->record().turns.push_back({{"prompt", "and on"}, {"state", "queued"}});
+    ASSERT_FALSE(next->save());
+  }
+  EXPECT_NE(loaded()->record().error.value_or("").find("before this turn began"), std::string::npos);
+  EXPECT_EQ(on_disk()["messages"], messages);
+}
+
 TEST_F(transcripts, one_that_another_process_is_writing_is_left_alone) {
   auto written = begun();
   std::string reason;
