@@ -122,7 +122,7 @@ std::string claude::argument(std::string_view flag) const {
 }
 
 std::string claude::variable(std::string_view name) const {
-  for (const auto& each : spec_.environment) {
+  for (const auto& each : spec_.environment.list()) {
     if (each.starts_with(name) && each.size() > name.size() && each[name.size()] == '=') {
       return each.substr(name.size() + 1);
     }
