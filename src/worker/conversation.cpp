@@ -531,9 +531,8 @@ void conversation::after_turn() {
   if (request.report_at_exit) return end_child();
   // A message that was written and not read begins a turn that nobody waits for: such a child is no place for another
   // prompt, and holds its slot until it is gone.
-  const bool has_unread = std::any_of(turn_->messages.begin(), turn_->messages.end(), [](const side_message& sent) {
-    return sent.at != side_message::where::held;
-  });
+  const bool has_unread = std::any_of(turn_->messages.begin(), turn_->messages.end(),
+                                      [](const side_message& sent) { return sent.at != side_message::where::held; });
   const bool keep_warm = request.keep_warm && !has_unread;
   if (keep_warm) phase_ = phase::idle;
   end(true);

@@ -109,7 +109,8 @@ void checks::turn_written(std::uint64_t request, const json& entry) {
   ++shared_.counts.delivered;
   for (const auto& tag : tags_in(entry.value("result_preview", ""))) {
     const auto owner = owner_of(tag);
-    if (owner != key.worker_id) return fail("the result of " + name + " speaks of " + tag + ", which is " + owner + "'s");
+    if (owner != key.worker_id)
+      return fail("the result of " + name + " speaks of " + tag + ", which is " + owner + "'s");
   }
   const auto thrown_away = given_up_.contains(request);
   const auto known = deliveries_.find(key);
@@ -210,7 +211,8 @@ void checks::at_the_end(const std::map<std::filesystem::path, std::string>& file
     if (owner.empty()) return fail("the prompt " + tag + " is in no transcript");
     const auto count = count_of(message, transcripts_[owner].messages);
     if (count > 1) return fail("the message " + message + " stands " + std::to_string(count) + " times in " + owner);
-    if (count == 0 && !refused_.contains(owner)) return fail("the message " + message + " of " + tag + " is not in " + owner);
+    if (count == 0 && !refused_.contains(owner))
+      return fail("the message " + message + " of " + tag + " is not in " + owner);
   }
   for (const auto& [path, bytes] : files) {
     if (path.native().ends_with(".mcp.json")) return fail(path.string() + " was left behind");

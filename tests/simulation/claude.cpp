@@ -572,14 +572,16 @@ void claude::finish(ending how) {
       return print_result({{"is_error", true}, {"api_error_status", 400}, {"result", "API Error: 400"}});
     case ending::rate_limit:
       if (shared_.random.one_in(2)) {
-        const auto utc = std::int64_t{1'795'000'000} +
-                         std::chrono::duration_cast<std::chrono::seconds>(shared_.time.now().time_since_epoch()).count();
+        const auto utc =
+            std::int64_t{1'795'000'000} +
+            std::chrono::duration_cast<std::chrono::seconds>(shared_.time.now().time_since_epoch()).count();
         print({{"type", "rate_limit_event"},
                {"rate_limit_info", {{"status", "rejected"}, {"resetsAt", utc + shared_.random.between(1, 3600)}}}});
       }
       return print_result({{"is_error", true}, {"api_error_status", 429}, {"result", "API Error: 429"}});
     case ending::overloaded:
-      return print_result({{"is_error", true}, {"api_error_status", 529}, {"result", "Repeated 529 Overloaded errors"}});
+      return print_result(
+          {{"is_error", true}, {"api_error_status", 529}, {"result", "Repeated 529 Overloaded errors"}});
     case ending::sign_in:
       return print_result({{"is_error", true}, {"api_error_status", 401}, {"result", "Failed to authenticate"}});
     case ending::broken_result:

@@ -97,7 +97,18 @@ class claude : public std::enable_shared_from_this<claude> {
  private:
   using json = nlohmann::json;
   enum class act { reply, tool, noise, retry, background, end };
-  enum class ending { success, failure, rate_limit, overloaded, sign_in, broken_result, death, half_line, hang, endless };
+  enum class ending {
+    success,
+    failure,
+    rate_limit,
+    overloaded,
+    sign_in,
+    broken_result,
+    death,
+    half_line,
+    hang,
+    endless
+  };
   struct open_question {
     std::string tag;
     std::string command;
@@ -150,7 +161,7 @@ class claude : public std::enable_shared_from_this<claude> {
   bool is_probe_ = false;
 
   bool is_ready_ = false;
-  bool has_died_ = false;   // nothing more is printed
+  bool has_died_ = false;  // nothing more is printed
   bool is_exiting_ = false;
   bool input_closed_ = false;
   bool ignores_interrupts_ = false;
@@ -175,7 +186,7 @@ class claude : public std::enable_shared_from_this<claude> {
   std::deque<printed_message> messages_;
   bool is_trusted_ = true;  // nothing that it prints ends its turn early
 
-  bool is_wanted_ = true;   // somebody waits for the turn
+  bool is_wanted_ = true;  // somebody waits for the turn
 
   std::string session_;
   bool is_in_turn_ = false;

@@ -260,8 +260,7 @@ void client::resume() {
   const auto name = tag("R");
   const auto& whom = shared_.random.pick(ended_);
   checks_.sent_to(name, whom);
-  call("resume_worker", {{"worker_id", whom}, {"prompt", "Now see to @" + name + "@."}},
-       patience_with_answers);
+  call("resume_worker", {{"worker_id", whom}, {"prompt", "Now see to @" + name + "@."}}, patience_with_answers);
 }
 
 void client::steer() {
@@ -322,12 +321,15 @@ void client::talk_nonsense() {
       "{\"jsonrpc\":\"1.0\",\"id\":\"x\",\"method\":\"tools/call\"}",
       "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"no/such\"}",
       "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"tools/call\",\"params\":{\"name\":\"no_tool\"}}",
-      "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"tools/call\",\"params\":{\"name\":\"wait\",\"arguments\":{\"x\":1}}}",
+      "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"tools/"
+      "call\",\"params\":{\"name\":\"wait\",\"arguments\":{\"x\":1}}}",
       "{\"jsonrpc\":\"2.0\",\"id\":\"y\",\"result\":{}}",
       "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":\"nobody\"}}",
-      "{\"jsonrpc\":\"2.0\",\"id\":\"z\",\"method\":\"tools/call\",\"params\":{\"name\":\"approve_permission\",\"arguments\":"
+      "{\"jsonrpc\":\"2.0\",\"id\":\"z\",\"method\":\"tools/"
+      "call\",\"params\":{\"name\":\"approve_permission\",\"arguments\":"
       "{\"request_id\":\"guessed\",\"allow\":true}}}",
-      "{\"jsonrpc\":\"2.0\",\"id\":\"z\",\"method\":\"tools/call\",\"params\":{\"name\":\"cancel_worker\",\"arguments\":"
+      "{\"jsonrpc\":\"2.0\",\"id\":\"z\",\"method\":\"tools/"
+      "call\",\"params\":{\"name\":\"cancel_worker\",\"arguments\":"
       "{\"worker_id\":\"../../etc/passwd\"}}}",
       std::string(3000, '[')};
   send_text(shared_.random.pick(lines) + "\n");

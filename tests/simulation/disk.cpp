@@ -170,8 +170,7 @@ class mounted_disk final : public worker::files {
     return {};
   }
 
-  std::unique_ptr<worker::file_lock> try_lock(const fs::path& path, std::uint64_t key,
-                                              std::error_code& error) override;
+  std::unique_ptr<worker::file_lock> try_lock(const fs::path& path, std::uint64_t key, std::error_code& error) override;
 
  private:
   disk& disk_;

@@ -92,7 +92,8 @@ int live_all(const wishes& wanted, tally& total) {
 void report(const tally& total) {
   const auto number = [](std::uint64_t count) { return static_cast<unsigned long long>(count); };
   std::printf(
-      "%llu steps, %.0f simulated hours, %llu children, %llu turns, %llu deliveries, %llu questions, %llu requests, %llu "
+      "%llu steps, %.0f simulated hours, %llu children, %llu turns, %llu deliveries, %llu questions, %llu requests, "
+      "%llu "
       "kills, %llu restarts, %llu faults\n",
       number(total.steps), total.hours, number(total.children), number(total.turns), number(total.delivered),
       number(total.questions), number(total.requests), number(total.kills), number(total.restarts),
@@ -102,6 +103,7 @@ void report(const tally& total) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was said is not lost when a long run is ended
   const auto wanted = read({argv + 1, argv + argc});
   if (!wanted) return usage(*argv);
   tally total;

@@ -122,7 +122,8 @@ void world::after_step() {
   }
   client_.watch();
   if (const auto count = children_.at_work(); count > settings_.max_workers) {
-    checks_.fail(std::to_string(count) + " children are at work, and " + std::to_string(settings_.max_workers) + " may");
+    checks_.fail(std::to_string(count) + " children are at work, and " + std::to_string(settings_.max_workers) +
+                 " may");
   }
 }
 

@@ -8,6 +8,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <optional>
