@@ -13,34 +13,18 @@ namespace {
 
 constexpr std::string_view shape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
-/// Bytes of the kernel's generator, as ids must not be guessable, fetched many at a time.
-class random_bytes {
- public:
-  unsigned char next() {
-    if (next_ == bytes_.end()) fetch();
-    return *next_++;
-  }
-
- private:
-  void fetch() {
-    // It does not fail for so few bytes (getentropy(3)).
-    if (::getentropy(bytes_.data(), bytes_.size()) != 0)
-      throw std::system_error(errno, std::generic_category(), "getentropy");
-    next_ = bytes_.begin();
-  }
-
-  std::array<unsigned char, 256> bytes_{};
-  std::array<unsigned char, 256>::const_iterator next_ = bytes_.end();
-};
-
 }  // namespace
 
 std::string random_uuid() {
   constexpr std::string_view digits = "0123456789abcdef";
-  thread_local random_bytes random;
+  std::array<unsigned char, 32> random;
+  // The kernel's generator: ids must not be guessable. It does not fail for so few bytes (getentropy(3)).
+  if (::getentropy(random.data(), random.size()) != 0)
+    throw std::system_error(errno, std::generic_category(), "getentropy");
   std::string uuid(shape);
+  auto next = random.begin();
   for (auto& character : uuid) {
-    if (character == 'x') character = digits[random.next() & 0xFU];
+    if (character == 'x') character = digits[*next++ & 0xFU];
   }
   uuid[14] = '4';                                   // the version
   uuid[19] = "89ab"[digits.find(uuid[19]) & 0x3U];  // the variant
