@@ -53,8 +53,8 @@ class Run:
                 key = (entry["worker_id"], entry["turn"])
                 self.told[key] += 1
                 if self.told[key] > 1:
-                    # By the very next server: the kill came between the answer and the note of it.
-                    assert self.told_in[key] == round_ - 1, f"{key} is told again"
+                    # The kill came between the answer and the note of it. Not every server after it lives long enough to tell.
+                    assert self.told_in[key] < round_, f"{key} is told again by the same server"
                     self.repeated += 1
                 self.told_in[key] = round_
                 self.idle.add(entry["worker_id"])
