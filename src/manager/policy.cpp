@@ -29,6 +29,13 @@ bool among(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+/// Whether a rule can name it: with a bracket in it, it would be another tool's rule.
+bool is_tool_name(std::string_view tool) {
+  return std::all_of(tool.begin(), tool.end(), [](char letter) {
+    return letter > ' ' && letter != '\x7f' && std::string_view("()\"',;").find(letter) == std::string_view::npos;
+  });
+}
+
 bool works_on_paths(std::string_view tool) {
   return among(editing_tools, tool) || among(reading_tools, tool);
 }
@@ -277,10 +284,7 @@ class rule_reader {
   }
 
   bool check_tool() {
-    const bool is_name = std::all_of(tool.begin(), tool.end(), [](char letter) {
-      return letter > ' ' && letter != '\x7f' && std::string_view("()\"',;").find(letter) == std::string_view::npos;
-    });
-    if (!is_name)
+    if (!is_tool_name(tool))
       return fail(in_quotes(tool) + " is no tool's name; write one rule a string, as Tool or Tool(pattern)");
     for (const std::string_view known :
          {"Bash", "Read", "Edit", "Write", "NotebookEdit", "Glob", "Grep", "WebFetch", "WebSearch", "Task", "Agent"}) {
@@ -461,6 +465,7 @@ std::string exact_text(std::string_view tool, const json& input) {
 }  // namespace
 
 std::string exact_rule_for(std::string_view tool, const json& input) {
+  if (!is_tool_name(tool)) return {};
   auto text = exact_text(tool, input);
   if (text.empty()) {
     const auto canonical = canonical_input(tool, input);

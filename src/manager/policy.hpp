@@ -98,7 +98,8 @@ bool requires_answer(std::string_view tool);
 
 /// The narrowest allow rule that covers the same request again: `Bash(command)`, `Read(//file)`, `Edit(//file)`,
 /// `Write(//file)`, `NotebookEdit(//file)`, or, where the text of a rule would say more than this request, `Tool({…})`
-/// with the canonical input. Empty when not even that can be written (an input nested deeper than 100).
+/// with the canonical input. Empty when not even that can be written (an input nested deeper than 100, a tool whose name no
+/// rule can have).
 /// A command means something else in another directory: who keeps such a rule for several workers decides on that.
 std::string exact_rule_for(std::string_view tool, const nlohmann::json& input);
 

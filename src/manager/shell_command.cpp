@@ -337,8 +337,8 @@ std::vector<std::string> suspected_commands(std::string_view line) {
   std::vector<std::string> found{std::string(line)};
   bool plain = split.is_certain();
   for (const auto& command : split.commands()) {
-    found.push_back(command.plain);
-    found.push_back(command.full);
+    // By every text by which it can be allowed.
+    for (auto& reading : readings_of(command)) found.push_back(std::move(reading));
     add_suspects(command.words, found);
     plain = plain && std::none_of(command.words.begin(), command.words.end(), is_shell);
   }

@@ -557,6 +557,21 @@ TEST(policy, the_exact_rule_covers_the_same_request_and_no_other) {
   }
 }
 
+TEST(policy, a_tool_whose_made_up_name_would_be_another_tools_rule_has_none) {
+  EXPECT_EQ(exact_rule_for("Bash(*", json::object()), "");
+  EXPECT_EQ(exact_rule_for("Bash(rm:*)", json::object()), "");
+  EXPECT_EQ(exact_rule_for("a b", json::object()), "");
+  EXPECT_EQ(exact_rule_for("mcp__s__t", json::object()), "mcp__s__t({})");
+}
+
+TEST(policy, a_command_behind_a_wrapper_is_denied_by_the_text_by_which_it_can_be_allowed) {
+  for (const char* const line : {"nice -n 5 \\time", "ls && timeout 5 nohup 'rm' x"}) {
+    const std::string part = line[0] == 'n' ? "\\time" : "'rm' x";
+    EXPECT_TRUE(denies("Bash(" + part + ")", "Bash", command(line))) << line;
+    EXPECT_EQ(decide({{"Bash(ls)", "Bash(" + part + ")"}, {}, {}}, "Bash", command(line)), verdict::allow) << line;
+  }
+}
+
 TEST(policy, an_input_of_any_depth_is_survived) {
   constexpr int levels = 100'000;
   const std::string text = R"({"a":)" + std::string(levels, '[') + std::string(levels, ']') + "}";
