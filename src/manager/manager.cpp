@@ -684,6 +684,7 @@ void manager::settle_unstarted(managed_worker& worker, worker_state state, std::
   outcome.is_on_disk = !worker.transcript->save();
   worker.is_on_disk = outcome.is_on_disk;
   settle(worker, state, std::move(outcome));
+  if (!worker.conversation) remove_mcp_config(worker);
   if (!worker.conversation && worker.is_on_disk) worker.transcript.reset();
   news_.pulse();
 }
@@ -938,6 +939,7 @@ void manager::close_books(managed_worker& worker) {
   if (record.turns.size() == 1) record.session_id.clear();
   worker.transcript->save();
   worker.next.reset();
+  if (!worker.conversation) remove_mcp_config(worker);
 }
 
 void manager::signal_children(int number) {
