@@ -697,6 +697,7 @@ void manager::settle_unstarted(managed_worker& worker, worker_state state, std::
     transcript_behind();
   }
   settle(worker, state, std::move(outcome));
+  if (!worker.conversation) remove_mcp_config(worker);
   if (!worker.conversation && worker.is_on_disk) worker.transcript.reset();
   news_.pulse();
 }
@@ -1013,6 +1014,7 @@ void manager::close_books(managed_worker& worker) {
   if (record.turns.size() == 1) record.session_id.clear();
   worker.transcript->save();
   worker.next.reset();
+  if (!worker.conversation) remove_mcp_config(worker);
 }
 
 void manager::signal_children(int number) {

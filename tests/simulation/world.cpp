@@ -23,6 +23,8 @@ world::world(std::uint64_t seed, bool is_loud)
   shared_.sky.children_misbehave = !random.one_in(5);
   shared_.sky.disk_fails = random.one_in(2);
   has_fates_ = !random.one_in(4);
+  keeps_server_ = !has_fates_ && !shared_.sky.disk_fails;
+  if (keeps_server_) settings_.patience_with_children = 10min;
   if (random.one_in(5)) {
     constexpr double cent = 0.01;
     settings_.budget_usd = children_.budget_usd = cent * static_cast<double>(random.between(20, 500));
@@ -160,8 +162,11 @@ void world::bring_to_an_end() {
   shared_.sky = {false, false};
   has_fates_ = false;
   if (checks_.failed()) return;
-  // A server that is in the middle of ending gets its end first.
-  if (!client_.is_connected()) {
+  // A server that is in the middle of ending gets its end first. Where nothing ever happened to it, it has to bring
+  // everything to its end itself: a new one would find again what it had lost.
+  if (keeps_server_) {
+    client_.wind_up();
+  } else if (!client_.is_connected()) {
     go_on_while([this] { return !server_->has_ended(); }, 5min, "a server does not end");
     if (checks_.failed()) return;
     end_server(true);
@@ -171,7 +176,7 @@ void world::bring_to_an_end() {
   }
   settings_.patience_with_children = 10min;
   settings_.budget_usd = children_.budget_usd = std::nullopt;
-  start_server();
+  if (!keeps_server_) start_server();
   client_.wind_up();
   go_on_while([this] { return !client_.is_done(); }, 6h, "somebody waits for ever");
   if (checks_.failed()) return;

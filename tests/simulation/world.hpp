@@ -49,6 +49,7 @@ class world {
   server_settings settings_;
   std::unique_ptr<server> server_;
   bool has_fates_ = true;
+  bool keeps_server_ = false;  // from the beginning to the end
 };
 
 }  // namespace awm::simulation
