@@ -519,12 +519,12 @@ void manager::child_gone(managed_worker& worker) {
   for (auto left = worker.slots; left > kept; --left) free_slot(worker);
   if (worker.is_due && !stopping_) {
     begin_turn(worker);
-  } else if (stopping_) {
-    remove_mcp_config(worker);
-  } else if (!worker.is_outstanding()) {
-    remove_mcp_config(worker);
-    if (worker.is_on_disk) worker.transcript.reset();
-    release_if_done(worker);
+  } else {
+    if (stopping_ || !worker.is_outstanding()) remove_mcp_config(worker);
+    if (!worker.is_outstanding()) {
+      if (worker.is_on_disk) worker.transcript.reset();
+      release_if_done(worker);
+    }
   }
   news_.pulse();
 }

@@ -234,7 +234,7 @@ void claude::handle_request(const json& line) {
       {"type", "control_response"},
       {"response", {{"subtype", "success"}, {"request_id", line["request_id"]}, {"response", std::move(response)}}}};
   if (subtype == "interrupt") {
-    if (ignores_interrupts_) return;
+    if (ignores_interrupts_ && shared_.sky.children_misbehave) return;
     if (line["request"].value("cancel_queued", false)) {
       for (const auto& queued : std::exchange(queue_, {})) {
         tell({{"type", "command_lifecycle"}, {"command_uuid", queued.uuid}, {"state", "cancelled"}});
@@ -301,7 +301,7 @@ void claude::signal(int number) {
     return become(-SIGKILL);
   }
   shared_.events.note(name_, "gets signal " + std::to_string(number));
-  if (ignores_signals_) return;
+  if (ignores_signals_ && shared_.sky.children_misbehave) return;
   if (number == SIGTERM) {
     has_died_ = true;
     return exit_soon(143, shared_.random.about(30ms, 1s));
