@@ -1,6 +1,7 @@
 """However the server ends, no process stays and every transcript is readable."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -177,10 +178,12 @@ async def test_a_server_killed_at_any_moment_leaves_readable_transcripts_and_los
 
 
 def messages_in(part: bytes) -> list[dict]:
-    """The messages in whole lines of a .part file: a transcript that lacks its end, one message a line."""
+    """The messages in whole lines of a .part file: a transcript, one message a line, that lacks its end until the moment
+    before it takes the transcript's name."""
     lines = part.split(b"\n")[:-1]
     assert lines[:1] in ([], [b'{"messages":['])
-    return [json.loads(line.strip(b",")) for line in lines[1:] if line.strip(b",")]
+    messages = itertools.takewhile(lambda line: line != b"],", lines[1:])
+    return [json.loads(line.strip(b",")) for line in messages if line.strip(b",")]
 
 
 @async_test
