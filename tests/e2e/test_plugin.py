@@ -39,27 +39,21 @@ def server_of(world):
 def drive(world, script, prompt="begin", plugin=PLUGIN, **environment):
     """Runs the CLI with the plugin and `script` as its model. Returns what it printed, as messages."""
     lead = world.api.scenario("lead")
-    lead.script = patient(script)
+    lead.script = leads.patient(script, PREFIX)
     variables = {**world.environment, "ANTHROPIC_BASE_URL": lead.base_url, "AWM_BINARY": server_of(world),
                  **environment}
-    done = subprocess.run(
-        [world.claude, "-p", "--model", "sonnet", "--output-format", "stream-json", "--verbose", "--plugin-dir",
-         str(plugin), "--allowedTools", PREFIX.removesuffix("__"), "Task"],
-        input=prompt, cwd=world.project, capture_output=True, text=True, timeout=CLI_TIMEOUT_S,
-        env={name: value for name, value in variables.items() if value is not None})
+    try:
+        done = subprocess.run(
+            [world.claude, "-p", "--model", "sonnet", "--output-format", "stream-json", "--verbose", "--plugin-dir",
+             str(plugin), "--allowedTools", PREFIX.removesuffix("__"), "Task"],
+            input=prompt, cwd=world.project, capture_output=True, text=True, timeout=CLI_TIMEOUT_S,
+            env={name: value for name, value in variables.items() if value is not None})
+    except subprocess.TimeoutExpired as late:
+        answers = [request.answer for request in lead.conversations]
+        prompts = [request.prompt for request in world.workers.conversations]
+        raise AssertionError(f"the lead did not end; it said {answers}, and its workers were asked {prompts}") from late
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def patient(script):
-    """As in `leads`, for the tools of the plugin: 2.1.197 may begin before the server has answered."""
-    def answer(turn):
-        turn.rounds = [results for results in turn.rounds if not any(one.name == leads.WAIT_TOOL for one in results)]
-        offered = {one["name"] for one in turn.body["tools"]}
-        if leads.WAIT_TOOL in offered and not any(name.startswith(PREFIX) for name in offered):
-            return [tool(leads.WAIT_TOOL)]
-        return script(turn)
-    return answer
 
 
 def call(name, **arguments):
