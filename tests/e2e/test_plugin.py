@@ -200,6 +200,19 @@ def test_the_table_for_task_users_names_every_parameter(world):
     assert set(re.findall(r"`options\.(\w+)", table)) <= options
     assert set(re.findall(r"`(\w+_worker|\w+_workers|worker_output|wait|send_message)`", table)) <= TOOLS
 
+    # And what the skill says of them.
+    skill = (PLUGIN / "skills/async-workers/SKILL.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", skill, re.M))
+    assert set(rows) == TOOLS
+    for name, row in rows.items():
+        schema = tools[PREFIX + name]["input_schema"]
+        row = re.sub(r"\([^)]*\)", "", row)
+        named = {parameter: not optional for parameter, optional in re.findall(r"`(\w+)(\??)`", row)}
+        required = set(schema.get("required", []))
+        assert named == {parameter: parameter in required for parameter in schema["properties"]}, name
+    listed = re.search(r"^`options`: (.*?)\. The answer", skill, re.S | re.M).group(1)
+    assert set(re.findall(r"`(\w+)`", listed)) == options
+
 
 def agent_call(turn):
     """Calls Agent once and tells what came of it."""
