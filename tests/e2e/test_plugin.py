@@ -31,7 +31,7 @@ def server_of(world):
     """A program that runs our server in this world, whatever environment the CLI gives it."""
     path = world.root / "server"
     path.write_text(f"#!/bin/sh\nexport ANTHROPIC_BASE_URL={world.workers.base_url}\n"
-                    f"exec {shlex.join(world.server_command)}\n")
+                    f"exec {shlex.join(world.server_command)} \"$@\"\n")
     path.chmod(0o755)
     return str(path)
 
