@@ -65,17 +65,17 @@ class Lead:
         return tool(PREFIX + name, arguments)
 
 
-def patient(script):
+def patient(script, prefix=PREFIX):
     """A model that has our tools before it does what `script` says.
 
     On a busy machine 2.1.197 begins its first turn before the server has answered. It gives the model a tool to wait
-    with, which does not count as a round of the script.
+    with, which does not count as a round of the script. `prefix` is that of our tools' names.
     """
     def answer(turn):
         waited = [results for results in turn.rounds if any(one.name == WAIT_TOOL for one in results)]
         turn.rounds = [results for results in turn.rounds if results not in waited]
         offered = {one["name"] for one in turn.body["tools"]}
-        if WAIT_TOOL in offered and PREFIX + "wait" not in offered and not waited:
+        if WAIT_TOOL in offered and not waited and not any(name.startswith(prefix) for name in offered):
             return [tool(WAIT_TOOL)]
         return script(turn)  # when waiting did not help, its calls fail and say why
     return answer
