@@ -243,6 +243,15 @@ void each_entry(std::string_view text, Visit&& visit) {
   }
 }
 
+/// Calls `visit(line, entry)` for those that are JSON: after a power cut a part may hold lines that nobody wrote.
+template <class Visit>
+void each_message(std::string_view text, Visit&& visit) {
+  entry_reader reader;
+  each_entry(text, [&](std::string_view line) {
+    if (reader.is_valid(line)) visit(line, reader.read(line));
+  });
+}
+
 }  // namespace
 
 transcript::transcript(files& files, const fs::path& directory, transcript_record record)
@@ -540,20 +549,16 @@ std::error_code transcript::merge_replies(std::string_view part, output_file& to
   const auto begin = messages_end_ == 0 ? opening.size() : static_cast<std::size_t>(messages_end_);
   if (part.size() < begin) return std::make_error_code(std::errc::io_error);
   const auto turn = part.substr(begin);
-  entry_reader reader;
   std::unordered_map<std::string, std::vector<std::string_view>> more_blocks;  // of a reply, after its first line
-  each_entry(turn, [&](std::string_view line) {
-    const auto found = reader.read(line);
+  each_message(turn, [&](std::string_view, const entry& found) {
     if (found.key.empty()) return;
     const auto [reply, is_new] = more_blocks.try_emplace(found.key);
     if (!is_new) reply->second.push_back(found.blocks);
   });
   std::error_code error;
   bool first = is_first_turn();
-  each_entry(turn, [&](std::string_view line) {
-    // After a power cut the part may hold lines that nobody wrote.
-    if (error || !reader.is_valid(line)) return;
-    const auto found = reader.read(line);
+  each_message(turn, [&](std::string_view line, const entry& found) {
+    if (error) return;
     std::string text;
     if (found.key.empty()) {
       text = line;
@@ -580,11 +585,10 @@ bool transcript::has_reply() const {
   if (!written) return false;
   const auto begin = messages_end_ == 0 ? opening.size() : static_cast<std::size_t>(messages_end_);
   const auto part = written->bytes();
-  entry_reader reader;
-  bool found = false;
-  each_entry(part.substr(std::min(begin, part.size())),
-             [&](std::string_view line) { found = found || !reader.read(line).key.empty(); });
-  return found;
+  bool has_one = false;
+  each_message(part.substr(std::min(begin, part.size())),
+               [&](std::string_view, const entry& found) { has_one = has_one || !found.key.empty(); });
+  return has_one;
 }
 
 std::error_code transcript::recover() {

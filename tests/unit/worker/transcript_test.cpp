@@ -104,6 +104,21 @@ TEST_F(transcripts, lines_that_nobody_wrote_are_left_out_of_a_recovery) {
   EXPECT_EQ(on_disk()["messages"].size(), 2U);
 }
 
+// Found by the fuzzer: such a line's blocks went into the reply that it seemed to belong to.
+TEST_F(transcripts, a_broken_line_adds_nothing_to_the_reply_that_it_seems_to_belong_to) {
+  {
+    auto written = begun();
+    written.add(assistant(R"({"id":"a","role":"assistant","content":[1]})", "a"));
+    ASSERT_FALSE(written.flush());
+  }
+  const auto part = files_.read(directory_ / "worker-w1.part").value();
+  std::error_code error;
+  ASSERT_FALSE(files_.create(directory_ / "worker-w1.part", error)
+                   ->append(part + ",{\"id\":\"a\",\"role\":\"assistant\",\"content\":[{\"text\":\"2\"}rubbish]}\n"));
+  EXPECT_EQ(loaded()->record().state, "interrupted");
+  EXPECT_EQ(on_disk()["messages"][1]["content"], json::array({1}));
+}
+
 TEST_F(transcripts, messages_are_kept_as_they_were_received) {
   auto written = begun();
   const std::string raw = R"({"id":"a", "role":"assistant","content":[ {"text":"\u00e4","n":1.50,"x":1e2} ]})";
