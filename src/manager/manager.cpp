@@ -313,7 +313,16 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
   auto planned = plan(worker, prompt, launch, warnings);
   if (auto* const problem = std::get_if<refusal>(&planned)) return *problem;
   auto& next = std::get<planned_turn>(planned);
-  const auto before = record;
+  // Not by a copy of the record: its turns may be many.
+  const auto take_back = [&record, cwd = record.cwd, session_id = record.session_id, state = record.state,
+                          error = record.error, known = record.warnings] {
+    record.cwd = cwd;
+    record.session_id = session_id;
+    record.state = state;
+    record.error = error;
+    record.warnings = known;
+    record.turns.erase(record.turns.size() - 1);
+  };
   // Whoever starts something new has seen why the queue stood still, and wants it to be tried again.
   queue_.reopen();
   record.cwd = next.child.launch.working_directory;
@@ -331,7 +340,7 @@ answer<accepted_turn> manager::accept(managed_worker& worker, std::string prompt
     }
   }
   if (const auto error = worker.transcript->save()) {
-    record = before;
+    take_back();
     if (!worker.conversation) remove_mcp_config(worker);
     return unwritable(error);
   }

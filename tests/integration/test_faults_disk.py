@@ -66,6 +66,12 @@ async def until(server, holds, what: str) -> None:
     await guarded(wait(), what, server)
 
 
+async def caught_up(server) -> None:
+    """Waits until everything is on disk that should be."""
+    while "log_folder_problem" in (await server.call("list_workers")).structured:
+        pass
+
+
 async def spoke(server, arena, spawned, text: str) -> None:
     """Waits until the server has written what the worker said."""
     part = arena.logs / f"worker-{spawned['worker_id']}.part"
@@ -134,8 +140,7 @@ async def test_room_that_comes_back_during_the_turn_leaves_no_trace_of_the_full_
             pass
         assert listed["workers"][0]["state"] == "running"
         disk.make_room()
-        while "log_folder_problem" in (await server.call("list_workers")).structured:
-            pass  # by itself: the worker says nothing
+        await caught_up(server)  # by itself: the worker says nothing
         await spoke(server, arena, spawned, "299 ")
         gates[1].open()
         done = await server.call("wait")
@@ -172,8 +177,7 @@ async def test_what_was_told_while_the_disk_was_full_is_not_told_again(arena, di
         assert len((await server.call("wait"))["completed"]) == 1
         await server.request("ping")  # what was delivered was to be noted by now
         disk.make_room()
-        while "log_folder_problem" in (await server.call("list_workers")).structured:
-            pass
+        await caught_up(server)
         await server.kill()
     async with arena.session() as server:
         assert "No active workers" in await server.call_error("wait")
@@ -192,8 +196,7 @@ async def test_what_was_allowed_while_the_disk_was_full_is_logged_when_there_is_
         await server.call("approve_permission", {"request_id": asked["request_id"], "allow": True})
         assert len((await server.call("wait"))["completed"]) == 1
         disk.make_room()
-        while "log_folder_problem" in (await server.call("list_workers")).structured:
-            pass
+        await caught_up(server)
         lines = (arena.logs / "permissions.ndjson").read_text().splitlines()
         decided = [json.loads(line) for line in lines if line.endswith("}")]
         assert [line["request_id"] for line in decided] == [asked["request_id"]]
